@@ -1,0 +1,66 @@
+"""What went wrong, what was expected, and what to do next."""
+
+import difflib
+from collections.abc import Iterable
+
+
+class ThresherError(Exception):
+    """Base of every error this package raises on purpose; the command line prints it in one line."""
+
+
+class ArgumentError(ThresherError, ValueError):
+    """An argument outside what is allowed; the message names it, the value that came, and the range."""
+
+
+class UnknownNameError(ArgumentError):
+    """A name that is in no table; the message gives the near miss and the names that are."""
+
+
+class NothingToPruneError(ThresherError):
+    """The model holds no parameter of a kind that can be pruned."""
+
+
+class MaskMismatchError(ThresherError):
+    """A mask and a model (or two masks) that differ in names or shapes; the message lists them."""
+
+
+class CollapseError(ThresherError):
+    """A mask leaves no input-to-output path through some layer, and the caller asked to be stopped."""
+
+
+class DataError(ThresherError):
+    """Data that is absent, truncated, corrupted, or not what its format says."""
+
+
+class FileFormatError(ThresherError):
+    """A mask or checkpoint file that is cut short, foreign, or written by another recipe."""
+
+
+class RunDirectoryError(ThresherError):
+    """A run directory that is in use, not writable, or holds another run."""
+
+
+class NonFiniteError(ThresherError):
+    """A loss, score or weight that is NaN or infinite; the message says where it was first seen."""
+
+
+class MissingExtraError(ThresherError):
+    """An optional dependency is absent; the message names the extra that brings it."""
+
+    def __init__(self, feature: str, extra: str) -> None:
+        super().__init__(f"{feature} needs the '{extra}' extra: pip install 'thresher[{extra}]'")
+
+
+def unknown_name(kind: str, name: str, known: Iterable[str]) -> UnknownNameError:
+    """The error for a name that is in no table, with the nearest name suggested.
+
+    >>> print(unknown_name("method", "snpi", ["random", "snip"]))
+    unknown method 'snpi': did you mean 'snip'? Known: random, snip
+    """
+    names = list(known)
+    near = difflib.get_close_matches(name.lower(), [n.lower() for n in names], n=1, cutoff=0.5)
+    hint = ""
+    if near:
+        original = next(n for n in names if n.lower() == near[0])
+        hint = f" did you mean '{original}'?"
+    return UnknownNameError(f"unknown {kind} '{name}':{hint} Known: {', '.join(names)}")
