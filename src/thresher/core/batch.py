@@ -28,6 +28,10 @@ class Batch(tuple[Tensor, Tensor]):
         batch.indices = indices
         return batch
 
+    def __getnewargs__(self) -> tuple[Tensor, Tensor, str, Tensor]:
+        """What copy and pickle (data-loading worker processes) make the batch anew from."""
+        return (*self, self.source, self.indices)
+
 
 def read_batches(data: Data | None, purpose: str, device: torch.device, passes: int = 1) -> Iterator[Batch]:
     """The batches of `data`, `passes` times over, each checked and reported as a Touch for `purpose`.
@@ -37,7 +41,9 @@ def read_batches(data: Data | None, purpose: str, device: torch.device, passes: 
     """
     if data is None:
         raise DataError(f"{purpose} reads examples: pass data=, an iterable of (inputs, targets) batches")
-    if passes > 1 and iter(data) is data:
+    if not isinstance(data, Iterable):
+        raise DataError(f"{purpose} expects an iterable of (inputs, targets) batches: got {type(data).__name__}")
+    if passes > 1 and isinstance(data, Iterator):
         raise ArgumentError(
             f"{purpose} reads the data {passes} times, but this iterator can be read once: pass a list of "
             "batches or a DataLoader"
@@ -61,8 +67,8 @@ def _checked(item: object, purpose: str, device: torch.device) -> Batch:
     if not isinstance(item, tuple | list) or len(item) != 2 or not all(isinstance(t, Tensor) for t in item):
         raise DataError(f"{purpose} expects (inputs, targets) pairs of tensors as batches: got {_describe(item)}")
     inputs, targets = item
-    if len(inputs) == 0:
-        raise DataError(f"{purpose} got a batch without examples")
+    if inputs.dim() == 0 or len(inputs) == 0:
+        raise DataError(f"{purpose} got a batch without examples: inputs of shape {tuple(inputs.shape)}")
     for what, tensor in (("inputs", inputs), ("targets", targets)):
         if tensor.device.type != device.type or (device.index or 0) != (tensor.device.index or 0):
             raise DataError(

@@ -58,9 +58,9 @@ def unknown_name(kind: str, name: str, known: Iterable[str]) -> UnknownNameError
     unknown method 'snpi': did you mean 'snip'? Known: random, snip
     """
     names = list(known)
-    near = difflib.get_close_matches(name.lower(), [n.lower() for n in names], n=1, cutoff=0.5)
-    hint = ""
-    if near:
-        original = next(n for n in names if n.lower() == near[0])
-        hint = f" did you mean '{original}'?"
+    lowered = {known_name.lower(): known_name for known_name in names}
+    # what was begun and not finished is likelier meant than what merely looks alike
+    begun = [low for low in lowered if name and low.startswith(name.lower())]
+    near = begun or difflib.get_close_matches(name.lower(), lowered, n=1, cutoff=0.5)
+    hint = f" did you mean '{lowered[near[0]]}'?" if near else ""
     return UnknownNameError(f"unknown {kind} '{name}':{hint} Known: {', '.join(names)}")

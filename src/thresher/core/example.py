@@ -22,17 +22,17 @@ def example_input(model: nn.Module, given: Tensor | None = None) -> Tensor:
     if given is not None:
         return given[:1].to(parameter.device)
     shape = getattr(model, "input_shape", None)
-    if shape is None:
-        shape = _shape_by_first_layer(model)
-    return torch.ones((1, *shape), device=parameter.device, dtype=parameter.dtype)
+    shape = _shape_by_first_layer(model) if shape is None else (1, *shape)
+    return torch.ones(shape, device=parameter.device, dtype=parameter.dtype)
 
 
 def _shape_by_first_layer(model: nn.Module) -> tuple[int, ...]:
     for module in model.modules():
         if isinstance(module, nn.Linear):
-            return (module.in_features,)
+            return (1, module.in_features)
         if isinstance(module, nn.RNNBase):
-            return (4, module.input_size)  # any number of steps reaches every weight once there are two
+            steps = 4  # any number reaches every weight once there are two
+            return (1, steps, module.input_size) if module.batch_first else (steps, 1, module.input_size)
         if next(module.parameters(recurse=False), None) is not None:
             break
     raise ArgumentError(

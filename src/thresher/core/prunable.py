@@ -32,7 +32,8 @@ def prunable(
     also an output layer counts as an embedding. `only` keeps the names that match one of its patterns
     (``"features.*"``) and reaches any parameter, also those of layers not listed above.
 
-    Raises NothingToPruneError if nothing is left and ArgumentError for a pattern that matches nothing.
+    Raises NothingToPruneError if nothing is left, ArgumentError for a pattern that matches nothing and for a
+    lazy layer that has seen no batch.
     Frozen parameters (``requires_grad=False``) are left out: nothing would train what is kept.
 
     >>> net = nn.Sequential(nn.Linear(4, 3), nn.BatchNorm1d(3), nn.Linear(3, 2))
@@ -40,8 +41,22 @@ def prunable(
     (['0.weight', '2.weight'], ['2.weight', '2.bias'])
     """
     own = {name: p for name, p in model.named_parameters() if p.requires_grad}
-    if only is not None:
-        return _matching(own, list(only))
+    found = _by_kind(model, own, biases, norms, embeddings) if only is None else _matching(own, list(only))
+    for name, parameter in found.items():
+        if is_lazy(parameter):
+            raise ArgumentError(f"{name} has no shape yet: run one batch through the model first")
+    if not found:
+        raise NothingToPruneError(
+            f"{type(model).__name__} has nothing to prune: no trainable weight of a linear, convolutional, "
+            f"recurrent or attention layer among its parameters ({', '.join(own) or 'none'}); "
+            "name them with parameters=[...] to prune them all the same"
+        )
+    return found
+
+
+def _by_kind(
+    model: nn.Module, own: dict[str, nn.Parameter], biases: bool, norms: bool, embeddings: bool
+) -> dict[str, nn.Parameter]:
     chosen: set[int] = set()
     barred: set[int] = set()
     for module in model.modules():
@@ -54,17 +69,7 @@ def prunable(
                     chosen.add(id(parameter))
             elif isinstance(module, _LINEAR) and (biases or not is_bias):
                 chosen.add(id(parameter))
-    found = {name: p for name, p in own.items() if id(p) in chosen and id(p) not in barred}
-    for name, parameter in found.items():
-        if is_lazy(parameter):
-            raise ArgumentError(f"{name} has no shape yet: run one batch through the model first")
-    if not found:
-        raise NothingToPruneError(
-            f"{type(model).__name__} has nothing to prune: no trainable weight of a linear, convolutional, "
-            f"recurrent or attention layer among its parameters ({', '.join(own) or 'none'}); "
-            "name them with parameters=[...] to prune them all the same"
-        )
-    return found
+    return {name: p for name, p in own.items() if id(p) in chosen and id(p) not in barred}
 
 
 def _matching(parameters: dict[str, nn.Parameter], patterns: list[str]) -> dict[str, nn.Parameter]:

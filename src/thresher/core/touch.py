@@ -1,6 +1,6 @@
 """Every read of examples is a Touch, reported to whoever listens in this context."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass
@@ -22,7 +22,7 @@ class Touch:
     indices: Tensor | None = None
 
 
-_listeners: ContextVar[tuple[list[Touch], ...]] = ContextVar("thresher_touch_listeners", default=())
+_listeners: ContextVar[tuple[Callable[[Touch], object], ...]] = ContextVar("thresher_listeners", default=())
 
 
 def report_touch(dataset: str, purpose: str, count: int, indices: Tensor | None = None) -> None:
@@ -30,13 +30,15 @@ def report_touch(dataset: str, purpose: str, count: int, indices: Tensor | None 
     listeners = _listeners.get()
     if listeners:
         touch = Touch(dataset, purpose, count, indices)
-        for touches in listeners:
-            touches.append(touch)
+        for listener in listeners:
+            listener(touch)
 
 
 @contextmanager
-def listen() -> Iterator[list[Touch]]:
-    """A list that fills with the touches made inside the `with` block, nested functions included.
+def listen(listener: Callable[[Touch], object] | None = None) -> Iterator[list[Touch]]:
+    """Inside the `with` block `listener` is called with every touch, nested functions' included.
+
+    Without a listener the touches are collected in the list that `with` gives (it stays empty otherwise).
 
     >>> with listen() as touches:
     ...     report_touch("digits", "snip", 100)
@@ -44,7 +46,7 @@ def listen() -> Iterator[list[Touch]]:
     (100, 'snip')
     """
     touches: list[Touch] = []
-    token = _listeners.set((*_listeners.get(), touches))
+    token = _listeners.set((*_listeners.get(), touches.append if listener is None else listener))
     try:
         yield touches
     finally:

@@ -1,7 +1,7 @@
 """Looking at a model without leaving a trace: mode, buffers, gradients and random state come back."""
 
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 
 import torch
 from torch import Tensor, nn
@@ -16,7 +16,11 @@ def untouched(model: nn.Module, training: bool) -> Iterator[None]:
     Parameters and buffers are protected by calling through `call_with`, never `model(...)`, inside.
     """
     modes = [(module, module.training) for module in model.modules()]
-    with isolated_random_state():
+    # cuDNN's recurrent kernels have no backward in evaluation mode and no second derivative in any
+    recurrent = any(isinstance(module, nn.RNNBase) for module in model.modules())
+    # flags() resets every flag it is not given, `deterministic` among them: call it only to switch cuDNN off
+    cudnn = torch.backends.cudnn.flags(enabled=False) if recurrent else nullcontext()
+    with isolated_random_state(), cudnn:
         try:
             model.train(training)
             yield
@@ -25,14 +29,19 @@ def untouched(model: nn.Module, training: bool) -> Iterator[None]:
                 module.training = mode
 
 
-def call_with(model: nn.Module, parameters: Mapping[str, Tensor], inputs: Tensor) -> Tensor:
-    """The output for `inputs` with `parameters` in place of the model's own, tied names included.
+def call_with(
+    model: nn.Module,
+    parameters: Mapping[str, Tensor],
+    inputs: Tensor,
+    buffers: Mapping[str, Tensor] | None = None,
+) -> Tensor:
+    """The output for `inputs` with `parameters` (and `buffers`) in place of the model's own, ties included.
 
-    Buffers are copies, so that batch statistics seen here are forgotten. The first tensor of a tuple output
-    is taken (recurrent layers return state beside it). Cost: one forward pass and a copy of the buffers.
+    All other buffers are copies, so that batch statistics seen here are forgotten. The first tensor of a tuple
+    output is taken (recurrent layers return state beside it). Cost: one forward pass, a copy of the buffers.
     """
-    buffers = {name: buffer.detach().clone() for name, buffer in model.named_buffers()}
-    output = torch.func.functional_call(model, {**buffers, **parameters}, (inputs,))
+    own = {name: buffer.detach().clone() for name, buffer in model.named_buffers()}
+    output = torch.func.functional_call(model, {**own, **(buffers or {}), **parameters}, (inputs,))
     return first_tensor(output)
 
 

@@ -1,0 +1,67 @@
+"""The command line: `thresher demo | train | prune | inspect`."""
+
+import json
+import sys
+import warnings
+from importlib.metadata import version
+
+import typer
+from rich.console import Console
+
+from thresher.cli.demo import demo
+from thresher.cli.inspect import inspect
+from thresher.cli.prune import prune
+from thresher.cli.train import train
+from thresher.core.errors import ArgumentError, ThresherError
+from thresher.training import Interrupted
+
+EXIT_FAILED, EXIT_USAGE, EXIT_INTERRUPTED = 1, 2, 130
+
+app = typer.Typer(
+    name="thresher",
+    help="Find sparse neural networks, train them, and see what can be trusted about the result.",
+    epilog="Exit codes: 0 done, 1 failed, 2 wrong arguments, 130 interrupted (what was done is saved).",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    rich_markup_mode="markdown",
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+app.command()(demo)
+app.command()(train)
+app.command()(prune)
+app.command()(inspect)
+
+
+def _show_version(asked: bool) -> None:
+    if asked:
+        print(f"thresher {version('thresher')}")
+        raise typer.Exit
+
+
+@app.callback()
+def _options(
+    version: bool = typer.Option(False, "--version", callback=_show_version, is_eager=True, help="Say which version."),
+) -> None:
+    """Find sparse neural networks, train them, and see what can be trusted about the result."""
+
+
+def main(arguments: list[str] | None = None) -> None:
+    """Run the command line and exit: messages and errors go to standard error, one line each."""
+    words = sys.argv[1:] if arguments is None else arguments
+    console = Console(stderr=True)
+    warnings.showwarning = lambda message, *_: console.print(
+        f"thresher: warning: {message}", style="yellow", markup=False, highlight=False, soft_wrap=True
+    )
+    try:
+        app(words)  # exits by itself: 0, 2 for wrong arguments, 130 for Ctrl-C
+    except ThresherError as error:
+        sys.exit(_report(error, "--json" in words, console))
+
+
+def _report(error: ThresherError, as_json: bool, console: Console) -> int:
+    console.print(f"thresher: {error}", style="red", markup=False, highlight=False, soft_wrap=True)
+    if as_json:
+        print(json.dumps({"error": type(error).__name__, "message": str(error)}))
+    if isinstance(error, Interrupted):
+        return EXIT_INTERRUPTED
+    return EXIT_USAGE if isinstance(error, ArgumentError) else EXIT_FAILED

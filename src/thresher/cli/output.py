@@ -1,0 +1,51 @@
+"""What the commands print: tables for people on standard error, one JSON line for machines on standard output."""
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+
+from thresher.core.errors import ArgumentError
+from thresher.report import result_table, write_report
+
+_LONG = ("layers", "touches", "environment", "not_measured", "first_layer")
+
+
+def console(as_json: bool) -> Console:
+    """Where people read: standard output, or standard error when machines read standard output."""
+    return Console(stderr=as_json)
+
+
+def print_json(content: Mapping[str, Any]) -> None:
+    """One JSON object on one line of standard output."""
+    print(json.dumps(content))
+
+
+def summary(result: Mapping[str, Any], out: Path) -> dict[str, Any]:
+    """A result without its long lists, with the places of its files."""
+    short = {name: value for name, value in result.items() if name not in _LONG}
+    return {**short, "out": str(out), "result": str(out / "result.json"), "report": str(out / "report.html")}
+
+
+def present(result: Mapping[str, Any], out: Path, as_json: bool) -> None:
+    """Write the report of a finished run and print its result."""
+    report = write_report(out)
+    if as_json:
+        print_json(summary(result, out))
+        return
+    here = console(as_json)
+    here.print(result_table(result))
+    here.print(f"report: {report}", markup=False, highlight=False, soft_wrap=True)
+
+
+def parse_shape(text: str) -> tuple[int, ...]:
+    """The shape that '3x32x32' or '3,32,32' writes; ArgumentError for anything else."""
+    try:
+        shape = tuple(int(side) for side in text.replace(",", "x").split("x"))
+    except ValueError:
+        shape = ()
+    if not shape or min(shape) < 1:
+        raise ArgumentError(f"an input shape is written '3x32x32': got {text!r}")
+    return shape

@@ -1,0 +1,168 @@
+"""A recipe: everything that decides a run's result, as data; its hash is the run's name."""
+
+import dataclasses
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, get_args
+
+from thresher.core.errors import ArgumentError, FileFormatError, unknown_name
+from thresher.core.step import Step
+from thresher.core.topk import check_sparsity
+from thresher.data import DATASETS
+from thresher.data.batches import check_batch_size
+from thresher.data.splits import check_fraction
+from thresher.experiments.method import METHODS, allocation_of, pattern_of, schedule_of
+from thresher.initializers import INITIALIZERS
+from thresher.models import lookup
+from thresher.procedures.settle_collapse import OnCollapse
+from thresher.rules.fixed_mask import Holding
+from thresher.training import TrainingPlan
+from thresher.training.plan import OptimizerName, ScheduleName
+
+ENGINES = ("auto", "sparse", "masked", "dense")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Recipe:
+    """What is trained on what, how it is pruned, and how it is trained.
+
+    method: "dense" for no pruning, or a row of `METHODS`. sparsity: fraction of prunable weights removed.
+    rounds and schedule: None takes the method's published ones (SynFlow: exponential, 100; others: one shot).
+    score_examples: how many training examples the criterion reads; None is one batch, 0 the whole training set.
+    budget, evaluate_every, decay_every: steps, '20ep' or '500it'; decay_every None is a quarter of the budget,
+        as thesis chapter 4 decays an 80k budget every 20k.
+    reinitialize: draw new weights after pruning, as the SNIP authors' code does.
+
+    Raises ArgumentError, with the near miss, for a name that is in no table or a value out of range.
+
+    >>> a = Recipe(data="digits", model="lenet-300-100", method="snip", sparsity=0.9)
+    >>> a.hash == dataclasses.replace(a, seed=0).hash, a.hash == dataclasses.replace(a, seed=1).hash
+    (True, False)
+    """
+
+    data: str
+    model: str
+    method: str = "dense"
+    sparsity: float = 0.0
+    allocation: str = "global"
+    pattern: str = "unstructured"
+    schedule: str | None = None
+    rounds: int | None = None
+    protect: tuple[str, ...] = ()
+    on_collapse: OnCollapse = "warn"
+    score_examples: int | None = None
+    initializer: str = "glorot"
+    reinitialize: bool = False
+    holding: Holding = "prune"
+    engine: str = "auto"
+    budget: str = "20ep"
+    batch_size: int = 100
+    augment: bool = False
+    optimizer: OptimizerName = "momentum"
+    learning_rate: float = 0.1
+    momentum: float = 0.9
+    weight_decay: float = 5e-4
+    decay: ScheduleName = "step"
+    decay_every: str | None = None
+    decay_factor: float = 0.1
+    clip_norm: float | None = None
+    evaluate_every: str = "1ep"
+    validation: float = 0.1
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        for kind, name, known in (
+            ("data set", self.data, DATASETS),
+            ("method", self.method, METHODS),
+            ("initializer", self.initializer, INITIALIZERS),
+            ("engine", self.engine, ENGINES),
+            ("holding", self.holding, get_args(Holding)),
+            ("choice for on_collapse", self.on_collapse, get_args(OnCollapse)),
+        ):
+            if name not in known:
+                raise unknown_name(kind, name, known)
+        lookup(self.model)
+        allocation_of(self.allocation)
+        schedule_of(self.method, self.schedule, self.rounds)
+        density = pattern_of(self.pattern).fixed_density
+        check_sparsity(self.sparsity)
+        if density is not None and self.method != "dense" and self.sparsity == 0.0:
+            object.__setattr__(self, "sparsity", 1.0 - density)
+        if (self.method == "dense") != (self.sparsity == 0.0):
+            raise ArgumentError(
+                f"method '{self.method}' at sparsity {self.sparsity}: "
+                + ("name a method to prune with" if self.method == "dense" else "say how much to remove, in (0, 1)")
+            )
+        if self.engine == "sparse":
+            raise ArgumentError("engine 'sparse' is not in this version: use 'masked', which gives the same network")
+        if self.engine == "dense" and self.method != "dense":
+            raise ArgumentError("engine 'dense' holds no mask: leave the method out or use engine 'masked'")
+        for text in (self.budget, self.evaluate_every, *([self.decay_every] if self.decay_every else [])):
+            if Step.parse(text) == Step():
+                raise ArgumentError(f"budget, evaluate_every and decay_every are at least one step: got {text!r}")
+        check_fraction(self.validation)
+        check_batch_size(self.batch_size)
+        self.plan(steps_per_epoch=1000)
+        if self.score_examples is not None and self.score_examples < 0:
+            raise ArgumentError(f"score_examples is a count, 0 for all: got {self.score_examples}")
+
+    @property
+    def hash(self) -> str:
+        """Hexadecimal digest of the fields that differ from their defaults.
+
+        So a field that is added later, with a default that keeps the old behaviour, changes no old hash.
+        """
+        changed = {
+            field.name: getattr(self, field.name)
+            for field in dataclasses.fields(self)
+            if field.default is dataclasses.MISSING or getattr(self, field.name) != field.default
+        }
+        return hashlib.sha256(json.dumps(changed, sort_keys=True).encode()).hexdigest()
+
+    @property
+    def name(self) -> str:
+        """A readable name for the run, unique by its tail, the start of the hash."""
+        pruned = self.method if self.method == "dense" else f"{self.method}-{self.sparsity:g}"
+        return f"{self.data}-{self.model}-{pruned}-seed{self.seed}-{self.hash[:8]}"
+
+    def plan(self, steps_per_epoch: int, checkpoint_every: int = 1000) -> TrainingPlan:
+        """What the recipe says of training, in steps of a data set with `steps_per_epoch`."""
+        steps = Step.parse(self.budget).at(steps_per_epoch)
+        decay_every = None
+        if self.decay == "step":
+            every = Step.parse(self.decay_every).at(steps_per_epoch) if self.decay_every else 0
+            decay_every = every or -(-steps // 4)
+        return TrainingPlan(
+            steps=steps,
+            learning_rate=self.learning_rate,
+            optimizer=self.optimizer,
+            momentum=self.momentum,
+            weight_decay=self.weight_decay,
+            schedule=self.decay,
+            decay_every=decay_every,
+            decay_factor=self.decay_factor,
+            clip_norm=self.clip_norm,
+            evaluate_every=Step.parse(self.evaluate_every).at(steps_per_epoch),
+            checkpoint_every=checkpoint_every,
+        )
+
+    def to_json(self) -> str:
+        """All fields, as indented JSON."""
+        return json.dumps(dataclasses.asdict(self), indent=2) + "\n"
+
+    @classmethod
+    def from_json(cls, text: str, where: str) -> "Recipe":
+        """The recipe that `to_json` wrote; FileFormatError, naming `where`, for anything else."""
+        try:
+            fields = json.loads(text)
+            fields["protect"] = tuple(fields.get("protect", ()))
+            return cls(**fields)
+        except (json.JSONDecodeError, TypeError, AttributeError) as error:
+            raise FileFormatError(f"{where} is not a recipe of this version: {error}") from error
+
+    def differences(self, other: "Recipe") -> Mapping[str, tuple[Any, Any]]:
+        """Field name → (own value, other's value) where the two differ."""
+        own, theirs = dataclasses.asdict(self), dataclasses.asdict(other)
+        return {name: (own[name], theirs[name]) for name in own if own[name] != theirs[name]}

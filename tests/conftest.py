@@ -1,0 +1,19 @@
+"""What every test may use: the real data, and property tests that draw the same examples on every machine."""
+
+from pathlib import Path
+
+import pytest
+from hypothesis import settings
+
+# derandomized: a red run elsewhere is red here too. No deadline: a slow machine is not a wrong result.
+settings.register_profile("thresher", deadline=None, derandomize=True)
+settings.load_profile("thresher")
+
+
+@pytest.fixture(scope="session")
+def data_dir() -> Path:
+    """The folder with the real data sets; without it the tests that ask for it are skipped."""
+    path = Path(__file__).resolve().parents[2] / "shared" / "data"
+    if not path.is_dir():
+        pytest.skip(f"the real data sets are not here: no folder {path}")
+    return path

@@ -1,0 +1,68 @@
+"""Archives that lie, break off, or hold something else."""
+
+import io
+import tarfile
+
+import pytest
+
+from thresher.core.errors import DataError
+from thresher.data.content import read_archive
+
+
+def tar_of(path, members, mode="w:gz"):
+    with tarfile.open(path, mode) as archive:
+        for name, data in members.items():
+            info = tarfile.TarInfo(name)
+            info.size = len(data)
+            archive.addfile(info, io.BytesIO(data))
+    return path
+
+
+@pytest.mark.parametrize("mode", ["w", "w:gz", "w:xz"])
+def test_reads_members_in_any_order_and_passes_over_others(tmp_path, mode):
+    path = tar_of(tmp_path / "a.tar", {"./x/b": b"two", "x/other": b"-", "x/a": b"one"}, mode)
+    contents = read_archive(path, ["x/a", "x/b"])
+    assert {name: content.data for name, content in contents.items()} == {"x/a": b"one", "x/b": b"two"}
+    assert contents["x/a"].origin == f"{path}:x/a"
+
+
+def test_names_what_is_missing(tmp_path):
+    path = tar_of(tmp_path / "a.tar", {"x/a": b"one", "b": b"elsewhere"})
+    with pytest.raises(DataError, match=r"a.tar does not hold x/b as regular files"):
+        read_archive(path, ["x/a", "x/b"])
+
+
+@pytest.mark.parametrize("kind", [tarfile.SYMTYPE, tarfile.LNKTYPE, tarfile.DIRTYPE, tarfile.FIFOTYPE])
+def test_follows_no_link(tmp_path, kind):
+    (tmp_path / "secret").write_text("secret")
+    with tarfile.open(tmp_path / "a.tar", "w") as archive:
+        info = tarfile.TarInfo("x/a")
+        info.type, info.linkname = kind, str(tmp_path / "secret")
+        archive.addfile(info)
+    with pytest.raises(DataError, match="does not hold x/a as regular files"):
+        read_archive(tmp_path / "a.tar", ["x/a"])
+
+
+def test_refuses_a_member_that_claims_more_than_there_is(tmp_path):
+    path = tar_of(tmp_path / "a.tar", {"x/a": b"one"}, "w")
+    data = bytearray(path.read_bytes())
+    info = tarfile.TarInfo("x/a")
+    info.size = 10**9
+    data[:512] = info.tobuf()[:512]
+    path.write_bytes(bytes(data))
+    with pytest.raises(DataError, match="damaged tar archive"):
+        read_archive(path, ["x/a"])
+
+
+@pytest.mark.parametrize("length", [0, 3, 40, 300])
+def test_refuses_an_archive_that_breaks_off(tmp_path, length):
+    path = tar_of(tmp_path / "a.tar.gz", {"x/a": bytes(range(256)) * 8, "x/b": b"two"})
+    path.write_bytes(path.read_bytes()[:length])
+    with pytest.raises(DataError, match=r"a.tar.gz"):
+        read_archive(path, ["x/a", "x/b"])
+
+
+def test_refuses_what_is_no_archive(tmp_path):
+    (tmp_path / "a.tar.gz").write_bytes(b"<html>moved</html>" * 100)
+    with pytest.raises(DataError, match="damaged tar archive"):
+        read_archive(tmp_path / "a.tar.gz", ["x/a"])
