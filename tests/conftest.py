@@ -1,6 +1,11 @@
 """What every test may use: the real data, and property tests that draw the same examples on every machine."""
 
+import os
 from pathlib import Path
+
+# before torch is imported, and for the processes that tests start: their networks are so small that a second thread
+# only waits for the first, for minutes where the machine is busy with something else
+os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 import pytest
 from hypothesis import settings

@@ -63,6 +63,11 @@ def test_removed_weights_count_in_no_sum():
         assert LAMP().counts(with_removed, kept) == LAMP().counts(without, kept)
 
 
+def test_a_removed_weight_ranks_below_a_kept_one_that_scores_zero():
+    scores = {"a": torch.tensor([2.0, -math.inf, -math.inf]), "b": torch.tensor([0.0])}
+    assert LAMP().counts(scores, 2) == {"a": 1, "b": 1}
+
+
 def test_negative_scores_are_refused_by_name_and_nan_too():
     with pytest.raises(ArgumentError, match="fc2 has some below"):
         LAMP().counts({"fc1": torch.ones(2), "fc2": torch.tensor([1.0, -0.1])}, 2)

@@ -1,6 +1,7 @@
 """Per tensor: exactly the sparsities that were written down."""
 
 import math
+from decimal import Decimal
 
 import pytest
 import torch
@@ -16,7 +17,8 @@ SCORES = {"fc1.weight": torch.zeros(10, 10), "fc2.weight": torch.zeros(5, 10), "
 @given(sparsities=st.lists(st.floats(0, 1, exclude_max=True), min_size=2, max_size=2))
 def test_each_tensor_keeps_what_its_sparsity_rounds_to_and_the_rest_is_dense(sparsities):
     first, second = sparsities
-    expected = {"fc1.weight": round(100 - first * 100), "fc2.weight": 50, "fc3.weight": round(7 - second * 7)}
+    kept = [round((1 - Decimal(repr(s))) * size) for s, size in ((first, 100), (second, 7))]  # half to even
+    expected = {"fc1.weight": kept[0], "fc2.weight": 50, "fc3.weight": kept[1]}
     counts = PerTensor({"fc3.weight": second, "fc1.weight": first}).counts(SCORES, sum(expected.values()))
     assert counts == expected
 

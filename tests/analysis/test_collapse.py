@@ -236,6 +236,15 @@ def test_a_removed_scale_cuts_its_channel(norm, shape):
     assert found.effective["0.bias"].tolist() == keep.tolist()
 
 
+def test_parameters_outside_the_mask_are_present_whatever_they_hold():
+    model = nn.Sequential(nn.Linear(2, 2), nn.BatchNorm1d(2), nn.Linear(2, 2))
+    with torch.no_grad():
+        for p in model.parameters():
+            p.zero_()  # as a residual branch's last scale often starts
+    mask = Mask({"2.weight": torch.eye(2, dtype=torch.bool)})
+    assert collapse(model, mask).effective == mask
+
+
 def test_tokens_may_ask_for_every_row():
     model = nn.Sequential(nn.Embedding(5, 3), nn.Linear(3, 2, bias=False))
     table = torch.zeros(5, 3, dtype=torch.bool)
@@ -294,6 +303,7 @@ def test_a_mask_over_nothing_and_an_unused_weight():
         def __init__(self):
             super().__init__()
             self.used, self.spare = nn.Linear(2, 2), nn.Linear(2, 2)
+            self.none = nn.Parameter(torch.empty(0, 2))
 
         def forward(self, x):
             return self.used(x)
@@ -301,7 +311,10 @@ def test_a_mask_over_nothing_and_an_unused_weight():
     empty = collapse(Spare(), Mask({}), torch.ones(1, 2))
     assert (empty.disconnected, empty.effective_kept, empty.effective_sparsity) == (False, 0, 0.0)
     full = Mask({name: torch.ones(2, 2, dtype=torch.bool) for name in ("used.weight", "spare.weight")})
-    assert collapse(Spare(), full).effective.counts == {"used.weight": 4, "spare.weight": 0}
+    full = Mask({**full, "none": torch.ones(0, 2, dtype=torch.bool)})
+    found = collapse(Spare(), full, torch.ones(1, 2))
+    assert found.effective.counts == {"used.weight": 4, "spare.weight": 0, "none": 0}
+    assert found.collapsed_layers == ()
 
 
 def test_description():

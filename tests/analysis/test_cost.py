@@ -57,7 +57,16 @@ class Functional(nn.Module):
     def forward(self, x):  # [1, 5, 6]
         y = torch.addmm(torch.ones(4), x[0] @ self.a, self.b)
         z = torch.einsum("bti,tij->btj", y.unsqueeze(0), self.c[1])
-        return torch.baddbmm(torch.ones(1, 5, 5), z, z.mT)
+        return torch.tensordot(torch.baddbmm(torch.ones(1, 5, 5), z, z.mT), self.c[0], ([2], [0]))
+
+
+class Frames(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.see, self.back = nn.Conv2d(2, 3, 3), nn.ConvTranspose2d(3, 1, 2)
+
+    def forward(self, x):  # [1, time, 2, 8, 8]: every frame is an image of the batch
+        return self.back(self.see(x.flatten(0, 1))), self.see(x[0, 0])
 
 
 DENSE = [
@@ -72,6 +81,7 @@ DENSE = [
     (nn.TransformerEncoder(nn.TransformerEncoderLayer(8, 2, 12, 0.0, batch_first=True), 2), (1, 7, 8)),
     (Fused(), (1, 5, 8)),
     (Functional(), (1, 5, 6)),
+    (Frames(), (1, 4, 2, 8, 8)),
 ]
 
 
@@ -97,7 +107,7 @@ def test_attention_products_are_unweighted_and_stay_under_any_mask():
 @pytest.mark.parametrize("batch_first", [True, False])
 def test_recurrent_weights_are_used_once_a_time_step(kind, batch_first):
     model = kind(3, 4, num_layers=2, bidirectional=True, batch_first=batch_first)
-    steps = 6 if batch_first else 1  # the first entry of what is given is one example or one step
+    steps = 6
     mask = drawn_mask(model)
     found = cost(model, mask, torch.ones(1, 6, 3) if batch_first else torch.ones(6, 1, 3))
     for layer in found.layers:
@@ -144,6 +154,31 @@ def test_kept_macs_of_a_convolution_against_a_count(options):
     found = cost(conv, mask, x)
     assert found.kept_macs == kept_convolution_macs(x, conv, mask["weight"].numpy())
     assert found.dense_macs == kept_convolution_macs(x, conv, np.ones(conv.weight.shape, dtype=bool))
+
+
+@pytest.mark.parametrize(
+    ("product", "macs"),
+    [  # weight [3, 4], input [1, 2, 4]: what torch's counter does not see
+        (lambda x, w: torch.mv(w, x[0, 0]), 12),
+        (lambda x, w: torch.addmv(torch.ones(3), w, x[0, 0]), 12),
+        (lambda x, w: torch.dot(w[0], x[0, 0]), 4),
+        (lambda x, w: torch.inner(x, w), 24),
+        (lambda x, w: torch.addbmm(torch.ones(2, 3), x, w.T.unsqueeze(0)), 24),
+        (lambda x, w: nn.functional.bilinear(x, x[..., :1], w.unsqueeze(-1)), 24),
+    ],
+)
+def test_other_products(product, macs):
+    class Product(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.weight = nn.Parameter(torch.ones(3, 4))
+
+        def forward(self, x):
+            return product(x, self.weight)
+
+    half = torch.tensor([[True, False, True, False]] * 3)
+    found = cost(Product(), Mask({"weight": half}), torch.ones(1, 2, 4))
+    assert (found.dense_macs, found.kept_macs, found.unweighted_macs) == (macs, macs // 2, 0)
 
 
 def test_slices_of_a_weight_carry_their_part_of_the_mask():

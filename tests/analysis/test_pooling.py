@@ -16,6 +16,7 @@ POOLS = [
     (lambda x: F.max_pool2d(x, 2, stride=1, dilation=2), (2, 5, 5)),
     (lambda x: F.max_pool2d(x, 2, return_indices=True)[0], (2, 4, 4)),
     (lambda x: torch.max_pool2d(x, 3, 2), (2, 5, 5)),
+    (lambda x: torch.max_pool2d(x, 2), (2, 5, 5)),
     (lambda x: F.max_pool3d(x, 2, stride=1), (1, 3, 3, 2)),
     (lambda x: F.adaptive_max_pool2d(x, 2), (2, 5, 4)),
     (lambda x: F.adaptive_max_pool1d(x, 3), (2, 7)),

@@ -14,6 +14,19 @@ KINDS = {nn.RNN: 1, nn.GRU: 3, nn.LSTM: 4}  # gates
 STEPS = 3
 
 
+class Reading(nn.Module):
+    """A recurrent layer of which some time steps are fed, the others being zeros, and some are read."""
+
+    def __init__(self, layer, fed, read):
+        super().__init__()
+        self.layer, self.fed, self.read = layer, fed, read
+
+    def forward(self, x):
+        time = 1 if self.layer.batch_first else 0
+        x = torch.cat([s if t in self.fed else torch.zeros_like(s) for t, s in enumerate(x.split(1, time))], time)
+        return self.layer(x)[0].transpose(0, time)[self.read]
+
+
 def step(graph, mask, sources, states, names, gates):
     """One step of one direction: (hidden nodes, memory nodes) from the step's input nodes."""
     w_input, w_hidden, w_project = names
@@ -34,8 +47,8 @@ def unroll(graph, mask, model, inputs, gates):
     for layer in range(model.num_layers):
         outputs = []
         for suffix in ["", "_reverse"][: 1 + model.bidirectional]:
-            names = [f"weight_{k}_l{layer}{suffix}" for k in ("ih", "hh")]
-            names.append(f"weight_hr_l{layer}{suffix}" if model.proj_size else None)
+            names = [f"layer.weight_{k}_l{layer}{suffix}" for k in ("ih", "hh")]
+            names.append(f"layer.weight_hr_l{layer}{suffix}" if model.proj_size else None)
             states = graph.nodes(model.proj_size or model.hidden_size), graph.nodes(model.hidden_size)
             steps = []
             for x in reversed(xs) if suffix else xs:
@@ -46,22 +59,41 @@ def unroll(graph, mask, model, inputs, gates):
     return np.array(xs)
 
 
+STRETCHES = st.sampled_from([[0, 1, 2], [0], [2], [0, 2]])
+
+
 @pytest.mark.filterwarnings("ignore:LSTM with projections")
 @pytest.mark.parametrize("kind", KINDS)
-@settings(max_examples=15, deadline=None)
+@settings(max_examples=25, deadline=None)
 @given(
-    layers=st.integers(1, 2), both=st.booleans(), projected=st.booleans(), batch_first=st.booleans(),
-    sparsity=st.floats(0.4, 0.95), seed=st.integers(0, 2**20),
+    layers=st.integers(1, 2), both=st.booleans(), projected=st.booleans(), fed=STRETCHES, read=STRETCHES,
+    sparsity=st.floats(0.3, 0.97), seed=st.integers(0, 2**20),
 )  # fmt: skip
-def test_unrolled(kind, new_graph, draw_mask, layers, both, projected, batch_first, sparsity, seed):
+def test_unrolled(kind, new_graph, draw_mask, layers, both, projected, fed, read, sparsity, seed):
     options = {"proj_size": 2} if projected and kind is nn.LSTM else {}
-    model = kind(2, 3, num_layers=layers, bidirectional=both, batch_first=batch_first, **options)
+    model = Reading(kind(2, 3, num_layers=layers, bidirectional=both, batch_first=True, **options), fed, read)
     mask, graph = draw_mask(model, sparsity, seed), new_graph()
-    steps = STEPS if batch_first else 1  # the first entry of what is given is one example or one step
-    inputs = graph.nodes(steps, 2)
-    outputs = unroll(graph, mask, model, inputs, KINDS[kind])
-    found = collapse(model, mask, torch.ones((1, STEPS, 2) if batch_first else (STEPS, 1, 2)))
-    graph.check(found, mask, inputs, outputs)
+    inputs = graph.nodes(STEPS, 2)
+    outputs = unroll(graph, mask, model.layer, inputs, KINDS[kind])
+    graph.check(collapse(model, mask, torch.ones(1, STEPS, 2)), mask, inputs[fed], outputs[read])
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_gated_layers_remember_without_recurrent_weights(kind):
+    model = Reading(kind(2, 3, batch_first=True), [0], [2])
+    shapes = {n: p.shape for n, p in model.named_parameters() if "weight" in n}
+    mask = Mask({n: torch.full(shape, "ih" in n) for n, shape in shapes.items()})
+    found = collapse(model, mask, torch.ones(1, STEPS, 2))
+    assert found.disconnected == (kind is nn.RNN)
+    assert found.effective_kept == (0 if kind is nn.RNN else mask.kept)
+
+
+def test_steps_come_first_by_default(new_graph, draw_mask):
+    model = Reading(nn.GRU(2, 3), [0], [2])
+    mask, graph = draw_mask(model, 0.5, 0), new_graph()
+    inputs = graph.nodes(STEPS, 2)
+    outputs = unroll(graph, mask, model.layer, inputs, 3)
+    graph.check(collapse(model, mask, torch.ones(STEPS, 1, 2)), mask, inputs[[0]], outputs[[2]])
 
 
 class Packed(nn.Module):

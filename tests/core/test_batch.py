@@ -6,37 +6,25 @@ import torch
 from torch.utils.data import DataLoader, TensorDataset
 
 from thresher.core import Batch, listen, read_batches
-from thresher.core.errors import ArgumentError, DataError
+from thresher.core.errors import DataError
 
 CPU = torch.device("cpu")
 INPUTS, TARGETS = torch.arange(12.0).reshape(6, 2), torch.arange(6)
 PAIRS = [(INPUTS[:4], TARGETS[:4]), (INPUTS[4:], TARGETS[4:])]
 
 
-class Rereadable:
-    """Counts how often it is iterated over."""
-
-    def __init__(self):
-        self.passes = 0
-
-    def __iter__(self):
-        self.passes += 1
-        return iter(PAIRS)
-
-
-def test_the_batches_come_in_order_pass_after_pass():
-    read = list(read_batches(PAIRS, "snip", CPU, passes=2))
-    assert len(read) == 4
-    for (inputs, targets), (x, y) in zip(read, PAIRS * 2, strict=True):
+def test_the_batches_come_in_order():
+    read = list(read_batches(PAIRS, "snip", CPU))
+    for (inputs, targets), (x, y) in zip(read, PAIRS, strict=True):
         assert inputs is x
         assert targets is y
 
 
 def test_plain_pairs_are_touched_by_count_only():
     with listen() as touches:
-        list(read_batches(PAIRS, "snip", CPU, passes=2))
+        list(read_batches(PAIRS, "snip", CPU))
     assert [(t.dataset, t.purpose, t.count, t.indices) for t in touches] == [
-        ("?", "snip", count, None) for count in (4, 2, 4, 2)
+        ("?", "snip", count, None) for count in (4, 2)
     ]
 
 
@@ -70,23 +58,25 @@ def test_a_batch_is_the_pair_and_survives_copy_and_pickle():
         assert torch.equal(twin.indices, torch.arange(6))
 
 
-def test_a_data_loader_is_read_whole_each_pass():
+def test_a_data_loader_is_read_whole():
     loader = DataLoader(TensorDataset(INPUTS, TARGETS), batch_size=4)
-    read = list(read_batches(loader, "snip", CPU, passes=2))
-    assert torch.equal(torch.cat([batch[0] for batch in read]), torch.cat([INPUTS, INPUTS]))
+    read = list(read_batches(loader, "snip", CPU))
+    assert torch.equal(torch.cat([batch[0] for batch in read]), INPUTS)
 
 
-def test_data_is_iterated_over_once_a_pass():
-    data = Rereadable()
-    list(read_batches(data, "snip", CPU, passes=3))
-    assert data.passes == 3
-
-
-def test_an_iterator_is_read_once_and_no_more():
+def test_an_iterator_will_do():
     assert len(list(read_batches(iter(PAIRS), "snip", CPU))) == 2
-    for iterator in (iter(PAIRS), (pair for pair in PAIRS), zip(INPUTS, TARGETS, strict=True)):
-        with pytest.raises(ArgumentError, match=r"grasp reads the data 2 times.*pass a list of batches or a Data"):
-            next(read_batches(iterator, "grasp", CPU, passes=2))
+
+
+@pytest.mark.parametrize("data", [3, 0.5, object()])
+def test_what_cannot_be_iterated_over_is_an_error(data):
+    with pytest.raises(DataError, match=f"expects an iterable.*got {type(data).__name__}"):
+        next(read_batches(data, "snip", CPU))
+
+
+def test_pairs_of_different_lengths_are_an_error():
+    with pytest.raises(DataError, match="6 inputs but 4 targets"):
+        next(read_batches([(INPUTS, TARGETS[:4])], "snip", CPU))
 
 
 def test_no_data_and_empty_data_are_errors():

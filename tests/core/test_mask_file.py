@@ -1,5 +1,6 @@
 import json
 import struct
+import zlib
 
 import numpy as np
 import pytest
@@ -91,7 +92,9 @@ def rewritten(path, shapes=None, arrays=None, format="thresher-mask-1"):
     """The file at `path` with parts of what it says replaced."""
     arrays = safetensors.numpy.load_file(path) if arrays is None else arrays
     shapes = json.dumps({"fc.weight": [11], "bias": []}) if shapes is None else shapes
-    safetensors.numpy.save_file(arrays, path, None if format is None else {format: shapes})
+    sums = json.dumps({name: zlib.crc32(array.tobytes()) for name, array in arrays.items()})
+    said = f'{{"shapes": {shapes}, "crc32": {sums}}}'
+    safetensors.numpy.save_file(arrays, path, None if format is None else {format: said})
 
 
 def test_the_rewritten_file_is_whole_where_nothing_is_replaced(path):

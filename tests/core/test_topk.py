@@ -69,6 +69,13 @@ def test_the_kept_count_of_an_exact_fraction_is_rounded_half_to_even(total, nume
     assert kept_count(total, numerator / 2**10) == round(exact)
 
 
+@pytest.mark.parametrize(
+    ("total", "sparsity", "kept"), [(1, 0.5, 0), (3, 0.5, 2), (5, 0.5, 2), (7, 0.5, 4), (2, 0.25, 2), (6, 0.25, 4)]
+)
+def test_halves_go_to_the_even_kept_count(total, sparsity, kept):
+    assert kept_count(total, sparsity) == kept
+
+
 @given(st.integers(0, 10**9), st.integers(0, 9999))
 def test_the_kept_count_of_a_decimal_is_the_nearest_whole_number(total, numerator):
     exact = (1 - Fraction(numerator, 10**4)) * total

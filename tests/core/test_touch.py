@@ -5,7 +5,7 @@ import threading
 import pytest
 import torch
 
-from thresher.core import Touch, listen
+from thresher.core import listen
 from thresher.core.touch import report_touch
 
 
@@ -20,7 +20,7 @@ def test_a_touch_says_what_was_read():
         report_touch("?", "grasp", 5)
     assert [(t.dataset, t.purpose, t.count) for t in touches] == [("digits", "snip", 2), ("?", "grasp", 5)]
     assert touches[0].indices is indices
-    assert touches[1] == Touch("?", "grasp", 5)
+    assert touches[1].indices is None
 
 
 def test_every_enclosing_listener_hears_and_only_while_it_listens():

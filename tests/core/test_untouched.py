@@ -163,3 +163,16 @@ def test_the_output_is_the_first_tensor():
     for wrong in ({"logits": x}, None, (), [[]], ("a", x)):
         with pytest.raises(TypeError, match=r"the model returned .*; expected a tensor or a tuple led by one"):
             first_tensor(wrong)
+
+
+@pytest.mark.parametrize("kind", [nn.LSTM, nn.GRU, nn.RNN])
+def test_a_recurrent_layer_holds_its_own_weights_again(kind):
+    net = kind(3, 4, num_layers=2, bidirectional=True)
+    names = [name for name, _ in net.named_parameters()]
+    identities = {name: id(p) for name, p in net.named_parameters()}
+    substitutes = {name: torch.zeros_like(p) for name, p in net.named_parameters()}
+    with untouched(net, training=True):
+        call_with(net, substitutes, torch.ones(2, 1, 3))
+    assert [name for name, _ in net.named_parameters()] == names
+    assert {name: id(p) for name, p in net.named_parameters()} == identities
+    assert {id(w) for w in net._flat_weights} == set(identities.values())

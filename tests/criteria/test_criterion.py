@@ -49,6 +49,14 @@ def test_one_finite_detached_score_per_weight(criterion, conv_net, images):
 
 
 @EACH
+def test_scores_have_the_weights_precision_and_synflows_float64(criterion, conv_net, images):
+    batches = [(x.float(), y) for x, y in images]
+    scores = criterion.scores(conv_net.float(), prunable(conv_net), batches, batches[0][0])
+    expected = torch.float64 if isinstance(criterion, SynFlow) else torch.float32
+    assert {score.dtype for score in scores.values()} == {expected}
+
+
+@EACH
 def test_the_model_its_modes_buffers_gradients_and_the_random_state_come_back(criterion, conv_net, images):
     conv_net.train()
     conv_net.bn.eval()  # a mixed state, as with a frozen batch norm

@@ -84,7 +84,7 @@ def test_runs_nothing(tmp_path, where, protocol):
     assert marker.is_dir()  # it would have worked
     marker.rmdir()
     with pytest.raises(
-        DataError, match=r"data_batch_1 is not a CIFAR python batch: it asks for .*nothing in it was run"
+        DataError, match=r"data_batch_1 is not a CIFAR python batch: it (asks for|uses) .*nothing in it was run"
     ):
         parse(data)
     assert not marker.exists()
@@ -93,13 +93,13 @@ def test_runs_nothing(tmp_path, where, protocol):
 @pytest.mark.parametrize(
     "data",
     [
-        b"cbuiltins\neval\n(S'1/0'\ntR.",
-        b"cnumpy\nload\n(S'x'\ntR.",
+        b"cbuiltins\neval\nU\x031/0\x85R.",
+        b"cnumpy\nload\nU\x01x\x85R.",
         b"cnumpy.core.multiarray\nscalar\n.",
         b"cthresher.data.cifar_python\n_STAND_INS\n.",
         b"\x82\x01.",  # a registered extension code
         b"Pid\n.",  # a persistent id
-        b"c_codecs\nencode\n(I1\nI2\ntR.",  # allowed, but called with nonsense
+        b"c_codecs\nencode\nK\x01K\x02\x86R.",  # allowed, but called with nonsense
         b"",
         b"\x80\x02}",
         b"garbage that is no pickle",
@@ -110,11 +110,21 @@ def test_refuses_any_other_pickle(data):
         parse(data)
 
 
+def test_reserves_no_memory_that_the_file_does_not_fill():
+    with pytest.raises(DataError, match="it numbers an object 2147483647, of fewer than 7"):
+        parse(b"}r\xff\xff\xff\x7f.")  # 32 GiB, to remember an empty dict
+    with pytest.raises(DataError, match="expected 4294967296 bytes in a bytearray8, but only 1 remain"):
+        parse(b"\x96\0\0\0\0\1\0\0\0.")
+    with pytest.raises(DataError, match="it uses the instruction BYTEARRAY8"):
+        parse(b"\x96\1\0\0\0\0\0\0\0x.")
+
+
 @pytest.mark.parametrize(
     ("data", "message"),
     [
         (pickle.dumps([1, 2], protocol=2), "holds a list; expected a dict"),
         (batch(data=np.zeros((2, 3072), np.int16)), "not a whole uint8 array"),
+        (batch(data=np.zeros((2, 3072), np.int8)), "not a whole uint8 array"),
         (batch(data=np.zeros((2, 3071), np.uint8)), "not a whole uint8 array"),
         (batch(data=np.zeros(3072, np.uint8)), "not a whole uint8 array"),
         (batch(data=np.asfortranarray(np.zeros((2, 3072), np.uint8))), "not a whole uint8 array"),
@@ -133,12 +143,13 @@ def test_names_what_is_wrong_in_a_batch(data, message):
         parse(data)
 
 
-def test_refuses_an_array_whose_state_disagrees_with_its_bytes(cifar_rows):
+@pytest.mark.parametrize("claimed", [b"M\x18\x00M\x00\x0c\x86", b"M\x17\x00M\xff\x0b\x86", b"M\x17\x00K\x03\x86"])
+def test_refuses_an_array_whose_shape_disagrees_with_its_bytes(cifar_rows, claimed):
     data = python_2_batch(cifar_rows[:, 2:], [0] * 23)
-    claims_more = data.replace(b"M\x17\x00M\x00\x0c\x86", b"M\x18\x00M\x00\x0c\x86")
-    assert claims_more != data
+    lying = data.replace(b"M\x17\x00M\x00\x0c\x86", claimed)
+    assert lying != data
     with pytest.raises(DataError, match="not a whole uint8 array"):
-        parse(claims_more)
+        parse(lying)
 
 
 @settings(max_examples=200, deadline=None)

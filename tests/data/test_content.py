@@ -43,6 +43,20 @@ def test_follows_no_link(tmp_path, kind):
         read_archive(tmp_path / "a.tar", ["x/a"])
 
 
+def test_takes_no_sparse_member(tmp_path):
+    info = tarfile.TarInfo("x/a")
+    info.type = tarfile.GNUTYPE_SPARSE
+    header = bytearray(info.tobuf(tarfile.GNU_FORMAT))
+    header[483:495] = b"%011o\0" % 10**6  # a million zeros that are not in the archive
+    header[148:156] = b" " * 8
+    header[148:156] = b"%06o\0 " % sum(header)
+    (tmp_path / "a.tar").write_bytes(bytes(header) + bytes(1024))
+    with tarfile.open(tmp_path / "a.tar") as archive:
+        assert archive.getmember("x/a").size == 10**6
+    with pytest.raises(DataError, match="does not hold x/a as regular files"):
+        read_archive(tmp_path / "a.tar", ["x/a"])
+
+
 def test_refuses_a_member_that_claims_more_than_there_is(tmp_path):
     path = tar_of(tmp_path / "a.tar", {"x/a": b"one"}, "w")
     data = bytearray(path.read_bytes())

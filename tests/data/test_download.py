@@ -20,6 +20,9 @@ class Handler(http.server.BaseHTTPRequestHandler):
     def do_GET(self):
         server = self.server
         server.asked.append(self.path)
+        if server.babbles:
+            self.wfile.write(b"no protocol at all\r\n\r\n")
+            return
         body = server.files.get(self.path.removeprefix("/data/"))
         if body is None:
             self.send_error(404)
@@ -37,7 +40,7 @@ class Handler(http.server.BaseHTTPRequestHandler):
 def server(monkeypatch):
     monkeypatch.setenv("no_proxy", "*")
     with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
-        server.files, server.asked, server.missing = {}, [], 0
+        server.files, server.asked, server.missing, server.babbles = {}, [], 0, False
         server.url = f"http://127.0.0.1:{server.server_port}/data"
         thread = threading.Thread(target=server.serve_forever, args=(0.01,))
         thread.start()
@@ -93,6 +96,12 @@ def test_an_absent_file_is_a_data_error(tmp_path, server):
     with pytest.raises(DataError, match=r"cannot fetch http://127.0.0.1:\d+/data/a: HTTP Error 404"):
         download(Remote(server.url, {"a": md5(BODY)}), tmp_path)
     assert names(tmp_path) == []
+
+
+def test_what_is_no_web_server_is_a_data_error(tmp_path, server):
+    server.babbles = True
+    with pytest.raises(DataError, match=r"cannot fetch .*: no protocol at all"):
+        download(Remote(server.url, {"a": md5(BODY)}), tmp_path)
 
 
 @pytest.mark.parametrize("url", ["no-scheme", "gopher://127.0.0.1/", "http://127.0.0.1:99999/"])

@@ -39,7 +39,8 @@ def test_tells_gzip_by_content_not_by_name(tmp_path, idx_bytes, name, zipped):
 
 
 @pytest.mark.parametrize(
-    ("magic", "found"), [(b"\x89PNG", "89 50 4e 47"), (b"\0\0\x0a\x01", "00 00 0a 01"), (b"", "nothing")]
+    ("magic", "found"),
+    [(b"\x89PNG", "89 50 4e 47"), (b"\0\0\x0a\x01", "00 00 0a 01"), (b"\1\0\x08\x01", "01 00 08 01"), (b"", "nothing")],
 )
 def test_names_a_wrong_beginning(tmp_path, magic, found):
     (tmp_path / "images").write_bytes(magic)
@@ -52,6 +53,8 @@ def test_refuses_every_truncation_and_any_trailing_byte(idx_bytes):
     for length in range(len(data)):
         with pytest.raises(DataError, match=r"cut short|not IDX"):
             parse_idx(Content("file", data[:length]))
+    with pytest.raises(DataError, match="11 bytes, but the header of rank 2 has 12"):
+        parse_idx(Content("file", data[:11]))
     with pytest.raises(DataError, match=f"trailing bytes: {len(data) + 1} bytes found, {len(data)} expected"):
         parse_idx(Content("file", data + b"\0"))
 
@@ -73,7 +76,8 @@ def test_refuses_a_damaged_gzip_stream(tmp_path, idx_bytes):
     whole = gzip.compress(idx_bytes(np.random.default_rng(0).integers(0, 256, 500, np.uint8)))
     flipped = bytearray(whole)
     flipped[200] ^= 0x10
-    for damaged in (whole[:-9], whole[:5], bytes(flipped), whole + b"junk"):
+    no_deflate = whole[:10] + b"\x07" + whole[11:]  # a block type that does not exist
+    for damaged in (whole[:-9], whole[:5], bytes(flipped), no_deflate, whole + b"junk"):
         (tmp_path / "labels.gz").write_bytes(damaged)
         with pytest.raises(DataError, match=r"labels.gz is a damaged gzip stream .*: delete it"):
             read_idx(tmp_path / "labels.gz")

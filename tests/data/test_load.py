@@ -225,6 +225,12 @@ def test_digits_are_those_of_scikit_learn():
     assert (len(splits.train), len(splits.test)) == (1437, 360)
 
 
+def test_the_seed_draws_the_validation_split():
+    first, second = (load("digits", seed=seed).validation.indices for seed in (0, 1))
+    assert not first.equal(second)
+    assert first.equal(load("digits", seed=0).validation.indices)
+
+
 def test_a_validation_example_keeps_its_published_index(shared_data):
     whole = load("mnist", shared_data, validation=0)
     parts = load("mnist", shared_data, seed=4)

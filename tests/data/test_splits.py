@@ -59,7 +59,7 @@ def test_zero_sets_none_apart():
     assert (parts.input_shape, parts.num_classes) == ((1, 2, 2), 3)
 
 
-@pytest.mark.parametrize("fraction", [-0.1, 1.0, 1, 10, math.nan, True, "0.1", None])
+@pytest.mark.parametrize("fraction", [-0.1, 1.0, 1, 10, math.nan, True, False, "0.1", None])
 def test_refuses_what_is_no_fraction(fraction):
     with pytest.raises(ArgumentError, match=r"validation is a fraction in \[0, 1\): got"):
         split(toy(10), toy(4), fraction)

@@ -14,6 +14,18 @@ from thresher.experiments.recipe import Recipe
 from thresher.training import Interrupted
 
 
+def interrupt_once(step):
+    """A callback that presses Ctrl-C when training is at `step`; a second press would not be deferred."""
+    pressed = []
+
+    def on_progress(progress):
+        if progress.step >= step and not pressed:
+            pressed.append(progress.step)
+            os.kill(os.getpid(), signal.SIGINT)
+
+    return on_progress
+
+
 def test_a_run_leaves_what_the_result_says(small, tmp_path):
     state = torch.get_rng_state()
     result = run(small, tmp_path)
@@ -74,13 +86,9 @@ def test_the_same_recipe_elsewhere_gives_the_same_bits(small, tmp_path):
 def test_ctrl_c_and_resume_end_in_the_same_bits(small, tmp_path, changes, stop_at):
     recipe = dataclasses.replace(small, **changes)
 
-    def interrupt(progress):
-        if progress.step == stop_at:
-            os.kill(os.getpid(), signal.SIGINT)
-
     whole = run(recipe, tmp_path / "whole")
     with pytest.raises(Interrupted, match="resume"):
-        run(recipe, tmp_path / "parts", on_progress=interrupt)
+        run(recipe, tmp_path / "parts", on_progress=interrupt_once(stop_at))
     assert not (tmp_path / "parts" / "result.json").exists()
     with pytest.raises(RunDirectoryError, match="--resume"):
         run(recipe, tmp_path / "parts")
@@ -93,12 +101,8 @@ def test_ctrl_c_and_resume_end_in_the_same_bits(small, tmp_path, changes, stop_a
 
 
 def test_a_checkpoint_cut_short_is_said_and_kept(small, tmp_path):
-    def interrupt(progress):
-        if progress.step == 5:
-            os.kill(os.getpid(), signal.SIGINT)
-
     with pytest.raises(Interrupted):
-        run(small, tmp_path, on_progress=interrupt)
+        run(small, tmp_path, on_progress=interrupt_once(5))
     checkpoint = tmp_path / "checkpoint.pt"
     checkpoint.write_bytes(checkpoint.read_bytes()[:-100])
     with pytest.raises(FileFormatError, match=r"checkpoint\.pt"):

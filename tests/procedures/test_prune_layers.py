@@ -77,6 +77,14 @@ def test_n_of_m_has_its_density_in_every_group(net, criterion, schedule):
         assert mask[name].unflatten(1, (-1, 4)).sum(2).eq(1).all()
 
 
+def test_n_of_m_does_not_fill_up_a_group_with_what_the_starting_mask_removed(net):
+    start = prune(net, Random(torch.Generator().manual_seed(2)), sparsity=0.6, protect=["first"])
+    mask = prune(net, Magnitude(), pattern=NofM(2, 4), protect=["first"], start=start)
+    assert (mask & start) == mask
+    left = start["fc.weight"].unflatten(1, (-1, 4)).sum(2)
+    assert torch.equal(mask["fc.weight"].unflatten(1, (-1, 4)).sum(2), left.clamp(max=2))
+
+
 def test_n_of_m_on_the_way_removes_only_what_is_worst_in_its_group(net):
     mask = prune(net, Magnitude(), pattern=NofM(2, 8), schedule=Linear(6), protect=["conv1*"])
     best = prunable(net)["fc.weight"].detach().abs().unflatten(1, (-1, 8)).topk(2, dim=2).indices

@@ -83,6 +83,10 @@ def test_what_is_not_finite_among_the_removed_weights_is_gone(make, bad):
         rule[0].step()
         rule[1].after_step()
     assert equal(net, clean)
+    for parameter, removed in removed_of(net):
+        slots = [slot for slot in rule[0].state[parameter].values() if slot.shape == parameter.shape]
+        assert slots
+        assert all(bool((slot[removed] == 0).all()) for slot in slots)
 
 
 @pytest.mark.parametrize("bad", [torch.inf, torch.nan])
@@ -109,7 +113,11 @@ def test_a_skipped_step_changes_nothing(holding):
         rule[1].after_step()  # as after a step that loss scaling skipped
         step(net, *rule)
         step(twin, *twin_rule)
-    assert equal(net, twin)
+        assert equal(net, twin)
+    for each, optimizer in ((net, rule[0]), (twin, twin_rule[0])):
+        backward(each, optimizer)
+        optimizer.step()
+    assert equal(net, twin)  # between a step and `after_step` the hidden weights are to be seen
 
 
 def test_loss_scaling_that_skips_a_step_leaves_the_hidden_weights():
@@ -169,11 +177,12 @@ def test_starting_again_moves_the_rule():
     old, new = (torch.optim.SGD(net.parameters(), LR) for net in (first, second))
     keep.start(first, old)
     keep.start(second, new)
-    for net, optimizer in ((first, old), (second, new)):
-        for parameter in net.parameters():
-            parameter.grad = torch.zeros_like(parameter)
-        optimizer.step()
+    for parameter in (*first.parameters(), *second.parameters()):
+        parameter.grad = torch.zeros_like(parameter)
+    old.step()
     assert equal(first, masked_network())
+    assert equal(second, masked_network())
+    new.step()
     assert equal(second, network())
     keep.after_step()
     assert equal(second, masked_network())
@@ -197,3 +206,61 @@ def test_a_step_before_the_start_is_an_error():
 def test_an_unknown_holding_is_named():
     with pytest.raises(ArgumentError, match="holding is 'prune', 'freeze' or 'straight-through': got 'forward'"):
         FixedMask(MASK, "forward")
+
+
+@pytest.mark.parametrize("holding", ["prune", "freeze"])
+def test_gradient_clipping_sees_the_kept_weights_alone(holding):
+    torch.manual_seed(0)
+    model = torch.nn.Linear(6, 4, bias=False)
+    mask = Mask({"weight": torch.rand(4, 6) < 0.3})
+    initial = model.weight.detach().clone()
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
+    FixedMask(mask, holding).start(model, optimizer)
+    inputs = torch.randn(5, 6)
+    model(inputs).square().sum().backward()
+    effective = initial if holding == "freeze" else initial * mask["weight"]
+    gradient = 2 * (inputs @ effective.T).T @ inputs * mask["weight"]
+    norm = torch.nn.utils.clip_grad_norm_(model.parameters(), 0.01)
+    assert norm.item() == pytest.approx(gradient.norm().item(), rel=1e-5)
+    assert torch.allclose(model.weight.grad, gradient * 0.01 / norm, atol=1e-6)
+
+
+def test_starting_anew_leaves_no_hook_behind():
+    model = torch.nn.Linear(2, 2, bias=False)
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
+    keep = FixedMask(Mask({"weight": torch.tensor([[True, False], [True, True]])}))
+    keep.start(model, optimizer)
+    keep.start(torch.nn.Linear(2, 2, bias=False), optimizer)
+    model(torch.ones(1, 2)).sum().backward()
+    assert model.weight.grad[0, 1] == 1.0
+
+
+@pytest.mark.parametrize("holding", ["freeze", "straight-through"])
+def test_state_round_trip_goes_on_as_if_nothing_happened(holding):
+    def steps(model, optimizer, keep, count):
+        for _ in range(count):
+            optimizer.zero_grad()
+            model(torch.ones(3, 4)).square().sum().backward()
+            optimizer.step()
+            keep.after_step()
+
+    torch.manual_seed(0)
+    model = torch.nn.Linear(4, 3)
+    mask = Mask({"weight": torch.rand(3, 4) < 0.5})
+    twin = copy.deepcopy(model)
+    make = lambda net: torch.optim.SGD(net.parameters(), lr=0.01, momentum=0.9, weight_decay=0.1)  # noqa: E731
+    optimizer, keep = make(model), FixedMask(mask, holding)
+    keep.start(model, optimizer)
+    steps(model, optimizer, keep, 3)
+    saved = copy.deepcopy((model.state_dict(), optimizer.state_dict(), keep.state_dict()))
+    steps(model, optimizer, keep, 3)
+
+    other, again = make(twin), FixedMask(mask, holding)
+    twin.load_state_dict(saved[0])
+    other.load_state_dict(saved[1])
+    again.load_state_dict(saved[2])
+    again.start(twin, other)
+    steps(twin, other, again, 3)
+    assert torch.equal(model.weight, twin.weight)
+    for own, held in zip(keep.state_dict()["held"], again.state_dict()["held"], strict=True):
+        assert torch.equal(own, held)

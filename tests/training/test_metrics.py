@@ -36,6 +36,7 @@ def test_rows_beyond_those_given_are_cut_off(tmp_path):
     with MetricsFile(path, [row(1), row(2)]) as metrics:
         metrics.append(row(3))
     whole = path.read_bytes()
+    assert [json.loads(line)["step"] for line in whole.splitlines()] == [1, 2, 3]
     path.write_bytes(whole + b'{"step": 4, "epo')
     with MetricsFile(path, [row(1), row(2)]) as metrics:
         metrics.append(row(3))

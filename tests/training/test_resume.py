@@ -11,10 +11,10 @@ from thresher.training import Interrupted
 
 
 def stop_at(step):
-    """A callback that presses Ctrl-C right after `step`."""
+    """A callback that presses Ctrl-C right after `step`, before the evaluation if one is due there."""
 
     def callback(progress):
-        if progress.step == step:
+        if progress.step == step and (progress.row is None or progress.row["step"] < step):
             signal.raise_signal(signal.SIGINT)
 
     return callback

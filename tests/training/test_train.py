@@ -141,14 +141,14 @@ def test_every_read_is_a_touch(toy):
     assert counts == {("toy/0", "train"): 6 * 40 + 28, ("toy/1", "validation"): 75, ("toy/2", "test"): 100}
 
 
-def test_progress_tells_every_step(toy):
+def test_progress_tells_every_step_and_every_row(toy):
     seen = []
     outcome = toy.run(None, on_progress=seen.append)
-    assert [progress.step for progress in seen] == list(range(1, 41))
-    assert seen[8].row is None
-    assert seen[9].row == outcome.rows[0]
-    assert (seen[-1].steps, seen[-1].examples) == (40, 268)
-    assert seen[8].error_pct == outcome.rows[0]["train_error_pct"]
+    assert [progress.step for progress in seen] == sorted([*range(1, 41), 9, 18, 27, 36, 40])
+    assert (seen[8].step, seen[8].row) == (9, None)
+    assert (seen[9].step, seen[9].row) == (9, outcome.rows[0])
+    assert seen[8].error_pct == seen[9].error_pct == outcome.rows[0]["train_error_pct"]
+    assert (seen[-1].steps, seen[-1].examples, seen[-1].row) == (40, 268, outcome.rows[-1])
 
 
 def test_without_evaluation_data(toy):

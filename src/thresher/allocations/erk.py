@@ -30,7 +30,7 @@ class ERK:
 
 def _quotas(shapes: Mapping[str, tuple[int, ...]], kept: int) -> dict[str, float]:
     sizes = {name: _product(shape) for name, shape in shapes.items()}
-    dense = {name for name, size in sizes.items() if size == 0}  # an empty tensor has no density
+    dense: set[str] = set()
     while True:
         free = [name for name in shapes if name not in dense]
         # a density of ε·Σ/Π times Π weights is ε·Σ kept weights: only Σ matters for the share
@@ -41,9 +41,7 @@ def _quotas(shapes: Mapping[str, tuple[int, ...]], kept: int) -> dict[str, float
         over = {name for name in free if epsilon * shares[name] > sizes[name]}
         if not over:
             return {n: float(sizes[n]) if n in dense else epsilon * shares[n] for n in shapes}
-        # the densest first: making all of `over` dense at once can push the others below zero
-        densest = max(epsilon * shares[name] / sizes[name] for name in over)
-        dense |= {name for name in over if epsilon * shares[name] / sizes[name] == densest}
+        dense |= over  # ε only grows from here, so who is over stays over
 
 
 def _product(shape: tuple[int, ...]) -> int:

@@ -14,6 +14,7 @@ class PerTensor:
     """Sparsity of each named tensor as given; tensors that are not named stay dense.
 
     `thresher.prune` makes one when its `sparsity` is a dict. Raises ArgumentError for a sparsity outside [0, 1).
+    Source: Han et al. (2015), who chose a threshold for every layer by hand.
 
     >>> import torch
     >>> PerTensor({"a": 0.5}).counts({"a": torch.zeros(8), "b": torch.zeros(4)}, kept=8)

@@ -98,7 +98,8 @@ def move(signals: Signals, func: TorchFunction, name: str, args: Any, kwargs: An
 
 def masked(signals: Signals, func: TorchFunction, name: str, args: Any, kwargs: Any) -> Levels:
     """``masked_fill``: nothing passes where the fill is."""
-    return _choice(signals, args[1], None, args[0])
+    (x, mask), _ = ordered(("input", "mask"), args[:2], kwargs)
+    return _choice(signals, mask, None, x)
 
 
 def where(signals: Signals, func: TorchFunction, name: str, args: Any, kwargs: Any) -> Levels:

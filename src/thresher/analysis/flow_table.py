@@ -12,12 +12,12 @@ _COPIES = """
 """
 _ACTIVATIONS = """
     relu relu6 leaky_relu prelu rrelu elu selu celu gelu silu mish hardswish hardtanh tanh tanhshrink softsign
-    softshrink hardshrink threshold logsigmoid log_softmax abs neg sign square sqrt rsqrt reciprocal log log1p log2
+    softshrink hardshrink threshold log_sigmoid log_softmax abs neg sign square sqrt rsqrt reciprocal log log1p log2
     log10 expm1 sin sinh asinh atan erf round floor ceil trunc pow normalize local_response_norm
 """
 _GATES = "sigmoid hardsigmoid softmax softmin gumbel_softmax exp exp2 softplus cos cosh"
 _SUMS = "add radd iadd sub rsub isub subtract maximum minimum fmax fmin hypot"
-_PRODUCTS = "mul rmul imul multiply div rdiv idiv truediv rtruediv itruediv divide true_divide"
+_PRODUCTS = "mul rmul imul multiply div rdiv idiv truediv divide true_divide"
 _MOVES = """
     view view_as reshape reshape_as flatten unflatten ravel squeeze unsqueeze transpose t permute movedim moveaxis
     swapaxes swapdims .T .mT .H .mH atleast_1d atleast_2d atleast_3d as_strided

@@ -22,7 +22,7 @@ def max_pool(signals: Signals, func: TorchFunction, name: str, args: Sequence[An
     n = int(name.removesuffix("_with_indices")[-2])
     image, kernel, stride, padding, dilation, ceil_mode = ordered(_MAX_POOL, args, kwargs)[0][: len(_MAX_POOL)]
     level = signals.level(image)
-    pooled = func(level.detach(), kernel, stride, padding or 0, dilation or 1, bool(ceil_mode))
+    pooled = func(level.detach(), kernel, stride or [], padding or 0, dilation or 1, bool(ceil_mode))
     shape = (pooled[0] if with_indices else pooled).shape
     size = _each(kernel, n)
     step = _each(stride, n) if stride else size  # max_pool1d passes an empty list for none

@@ -48,7 +48,7 @@ def changes_in_place(function: TorchFunction) -> bool:
     """Whether `function` writes its result into its first argument."""
     name = function.__name__
     if name.startswith("__"):
-        return name in ("__setitem__", "__iadd__", "__isub__", "__imul__", "__idiv__", "__itruediv__")
+        return name in ("__setitem__", "__iadd__", "__isub__", "__imul__", "__idiv__")
     return name.endswith("_")
 
 

@@ -75,9 +75,7 @@ def train(
     threads: Annotated[int | None, _panel("Execution", help="Processor threads.")] = None,
     no_download: options.NoDownload = False,
     checkpoint_every: Annotated[int, _panel("Execution", help="Steps between checkpoints.")] = 1000,
-    out: Annotated[
-        Path | None, _panel("Output", help="Run directory. Default: runs/NAME by recipe.")
-    ] = None,
+    out: Annotated[Path | None, _panel("Output", help="Run directory. Default: runs/NAME by recipe.")] = None,
     resume: Annotated[bool, _panel("Output", "--resume", help="Go on from the last checkpoint.")] = False,
     json: options.Json = False,
 ) -> None:

@@ -6,7 +6,7 @@ from typing import TypeAlias
 import torch
 from torch import Tensor
 
-from thresher.core.errors import ArgumentError, DataError
+from thresher.core.errors import DataError
 from thresher.core.touch import report_touch
 
 Loss: TypeAlias = Callable[[Tensor, Tensor], Tensor]
@@ -33,30 +33,24 @@ class Batch(tuple[Tensor, Tensor]):
         return (*self, self.source, self.indices)
 
 
-def read_batches(data: Data | None, purpose: str, device: torch.device, passes: int = 1) -> Iterator[Batch]:
-    """The batches of `data`, `passes` times over, each checked and reported as a Touch for `purpose`.
+def read_batches(data: Data | None, purpose: str, device: torch.device) -> Iterator[Batch]:
+    """The batches of `data`, each checked and reported as a Touch for `purpose`.
 
-    Raises DataError if there is no data or it is empty, if a batch is no (inputs, targets) pair or lies on
-    another device than `device`, and ArgumentError if `data` can be read only once but `passes` is more.
+    Raises DataError if there is no data or it is empty, or if a batch is no (inputs, targets) pair of one length
+    or lies on another device than `device`.
     """
     if data is None:
         raise DataError(f"{purpose} reads examples: pass data=, an iterable of (inputs, targets) batches")
     if not isinstance(data, Iterable):
         raise DataError(f"{purpose} expects an iterable of (inputs, targets) batches: got {type(data).__name__}")
-    if passes > 1 and isinstance(data, Iterator):
-        raise ArgumentError(
-            f"{purpose} reads the data {passes} times, but this iterator can be read once: pass a list of "
-            "batches or a DataLoader"
-        )
-    for _ in range(passes):
-        empty = True
-        for item in data:
-            empty = False
-            batch = _checked(item, purpose, device)
-            report_touch(batch.source, purpose, len(batch.indices) or len(batch[0]), _known(batch))
-            yield batch
-        if empty:
-            raise DataError(f"{purpose} got data without a single batch")
+    empty = True
+    for item in data:
+        empty = False
+        batch = _checked(item, purpose, device)
+        report_touch(batch.source, purpose, len(batch.indices) or len(batch[0]), _known(batch))
+        yield batch
+    if empty:
+        raise DataError(f"{purpose} got data without a single batch")
 
 
 def _known(batch: Batch) -> Tensor | None:
@@ -69,6 +63,8 @@ def _checked(item: object, purpose: str, device: torch.device) -> Batch:
     inputs, targets = item
     if inputs.dim() == 0 or len(inputs) == 0:
         raise DataError(f"{purpose} got a batch without examples: inputs of shape {tuple(inputs.shape)}")
+    if targets.dim() and len(targets) != len(inputs):
+        raise DataError(f"{purpose} got {len(inputs)} inputs but {len(targets)} targets in a batch")
     for what, tensor in (("inputs", inputs), ("targets", targets)):
         if tensor.device.type != device.type or (device.index or 0) != (tensor.device.index or 0):
             raise DataError(

@@ -20,10 +20,17 @@ def example_input(model: nn.Module, given: Tensor | None = None) -> Tensor:
     if parameter is None:
         raise ArgumentError(f"{type(model).__name__} has no parameters")
     if given is not None:
-        return given[:1].to(parameter.device)
+        return given.narrow(_batch_dimension(model), 0, 1).to(parameter.device)
     shape = getattr(model, "input_shape", None)
     shape = _shape_by_first_layer(model) if shape is None else (1, *shape)
     return torch.ones(shape, device=parameter.device, dtype=parameter.dtype)
+
+
+def _batch_dimension(model: nn.Module) -> int:
+    """1 for a model that starts with a recurrent layer that wants its steps first, else 0."""
+    # modules come in the order they were registered, which is the order they run in for nearly every model
+    first = next(m for m in model.modules() if next(m.parameters(recurse=False), None) is not None)
+    return int(isinstance(first, nn.RNNBase) and not first.batch_first)
 
 
 def _shape_by_first_layer(model: nn.Module) -> tuple[int, ...]:

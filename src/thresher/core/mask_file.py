@@ -2,6 +2,7 @@
 
 import json
 import math
+import zlib
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -21,9 +22,12 @@ _FORMAT = "thresher-mask-1"
 def write(tensors: Mapping[str, Tensor], path: Path | str) -> None:
     """Write bool tensors to `path`: each as ceil(numel / 8) bytes, first weight in the highest bit."""
     packed = {name: np.packbits(tensor.cpu().numpy().reshape(-1)) for name, tensor in tensors.items()}
-    shapes = {name: list(tensor.shape) for name, tensor in tensors.items()}
+    said = {
+        "shapes": {name: list(tensor.shape) for name, tensor in tensors.items()},
+        "crc32": {name: zlib.crc32(bits.tobytes()) for name, bits in packed.items()},
+    }
     # one entry: safetensors writes several in an order of its own, and equal masks would be unequal files
-    content = save(packed, metadata={_FORMAT: json.dumps(shapes)})
+    content = save(packed, metadata={_FORMAT: json.dumps(said)})
     write_atomically(path, lambda temporary: temporary.write_bytes(content))
 
 
@@ -40,10 +44,13 @@ def read(path: Path | str) -> dict[str, Tensor]:
                     f"{path} is a safetensors file but no mask (its header has {sorted(metadata)}, expected "
                     f"'{_FORMAT}'): pass a file written by Mask.save"
                 )
-            shapes = json.loads(metadata[_FORMAT])
+            said = json.loads(metadata[_FORMAT])
+            shapes, sums = said["shapes"], said["crc32"]
             if not isinstance(shapes, dict) or shapes.keys() != set(file.keys()):
                 raise FileFormatError(f"{path}: the tensors are {sorted(file.keys())}, the shapes are of {shapes}")
-            return {name: _unpack(file.get_tensor(name), shape, name, path) for name, shape in shapes.items()}
+            return {
+                name: _unpack(file.get_tensor(name), shape, sums[name], name, path) for name, shape in shapes.items()
+            }
     except FileNotFoundError:
         raise FileFormatError(f"there is no mask file at {path}") from None
     except (SafetensorError, KeyError, TypeError, ValueError, RecursionError, OSError) as error:
@@ -59,10 +66,12 @@ def is_mask_file(path: Path | str) -> bool:
         return False
 
 
-def _unpack(bits: np.typing.NDArray[np.uint8], shape: list[int], name: str, path: Path | str) -> Tensor:
+def _unpack(bits: np.typing.NDArray[np.uint8], shape: list[int], checksum: int, name: str, path: Path | str) -> Tensor:
     count = math.prod(shape)
     if bits.dtype != np.uint8 or bits.shape != ((count + 7) // 8,) or any(size < 0 for size in shape):
         raise FileFormatError(f"{path}: {name} holds {bits.shape} {bits.dtype}, not the bits of shape {tuple(shape)}")
+    if zlib.crc32(bits.tobytes()) != checksum:
+        raise FileFormatError(f"{path}: the bits of {name} are not those that were written (checksum): save it anew")
     weights = np.unpackbits(bits).astype(bool)
     if weights[count:].any():  # `write` fills the last byte up with zeros
         raise FileFormatError(f"{path}: {name} holds bits beyond the {count} weights of shape {tuple(shape)}")

@@ -8,7 +8,7 @@ from thresher.core.errors import ArgumentError
 _FORM = re.compile(r"(?:(\d+)ep)?(?:(\d+)it)?")
 
 
-@dataclass(frozen=True, order=True)
+@dataclass(frozen=True)
 class Step:
     """`epochs` whole passes over the training set, then `iterations` more optimizer steps.
 

@@ -1,5 +1,8 @@
 """The one exact top-k: kept counts are met exactly and ties go to the lower index."""
 
+from fractions import Fraction
+from numbers import Real
+
 import torch
 from torch import Tensor
 
@@ -13,7 +16,7 @@ def check_sparsity(sparsity: float, argument: str = "sparsity") -> float:
     0.9
     """
     # `not (a <= x < b)` rather than its negation: NaN fails every comparison
-    if isinstance(sparsity, bool) or not isinstance(sparsity, int | float) or not 0.0 <= sparsity < 1.0:
+    if isinstance(sparsity, bool) or not isinstance(sparsity, Real) or not 0.0 <= float(sparsity) < 1.0:
         raise ArgumentError(
             f"{argument} is the fraction of weights removed, in [0, 1): got {sparsity!r}"
             + (" (did you mean a percentage / 100?)" if _is_percentage(sparsity) else "")
@@ -22,19 +25,20 @@ def check_sparsity(sparsity: float, argument: str = "sparsity") -> float:
 
 
 def _is_percentage(value: object) -> bool:
-    return isinstance(value, int | float) and 1.0 < value < 100.0
+    return isinstance(value, Real) and 1.0 < float(value) < 100.0
 
 
 def kept_count(total: int, sparsity: float) -> int:
     """How many of `total` weights stay at `sparsity`: round((1 - sparsity)·total), half to even.
 
-    The one rounding rule (Lee et al. 2019 and torch.nn.utils.prune round too).
+    The one rounding rule, of the number kept, as in Lee et al. (2019); torch.nn.utils.prune rounds the number
+    removed, which is another weight where exactly half of one is left over. Computed on the decimal that
+    `sparsity` prints as, so that 0.54 of 225 is the half it looks like.
 
-    >>> kept_count(266200, 0.95), kept_count(7, 0.0)
-    (13310, 7)
+    >>> kept_count(266200, 0.95), kept_count(225, 0.54), kept_count(7, 0.0)
+    (13310, 104, 7)
     """
-    # N - s·N rather than (1 - s)·N: 1 - 0.9 is not 0.1 in floating point, and 0.9·N rounds the right way
-    return round(total - check_sparsity(sparsity) * total)
+    return round((1 - Fraction(str(check_sparsity(sparsity)))) * total)
 
 
 def top_k(scores: Tensor, k: int, name: str = "scores") -> Tensor:

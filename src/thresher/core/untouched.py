@@ -41,8 +41,18 @@ def call_with(
     output is taken (recurrent layers return state beside it). Cost: one forward pass, a copy of the buffers.
     """
     own = {name: buffer.detach().clone() for name, buffer in model.named_buffers()}
-    output = torch.func.functional_call(model, {**own, **(buffers or {}), **parameters}, (inputs,))
+    try:
+        output = torch.func.functional_call(model, {**own, **(buffers or {}), **parameters}, (inputs,))
+    finally:
+        _forget_flat_weights(model)
     return first_tensor(output)
+
+
+def _forget_flat_weights(model: nn.Module) -> None:
+    """Recurrent layers list their weights a second time, and the list would go on holding the substitutes."""
+    for module in model.modules():
+        if isinstance(module, nn.RNNBase):
+            module._init_flat_weights()  # private, but the one place that renews the list and what guards it
 
 
 def first_tensor(output: object) -> Tensor:

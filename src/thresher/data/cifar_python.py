@@ -2,6 +2,7 @@
 
 import io
 import pickle
+import pickletools
 from typing import Any
 
 import numpy as np
@@ -50,6 +51,25 @@ _STAND_INS: dict[tuple[str, str], Any] = {
 }
 
 
+# The instructions that a dict of lists, bytes and arrays takes. Others could, before anything is named, make
+# the interpreter reserve memory by the gigabyte for a file of thirty bytes.
+_OPCODES = (
+    "PROTO FRAME STOP MARK NONE NEWTRUE NEWFALSE BININT BININT1 BININT2 LONG1 SHORT_BINSTRING BINSTRING "
+    "SHORT_BINBYTES BINBYTES SHORT_BINUNICODE BINUNICODE EMPTY_LIST APPEND APPENDS EMPTY_DICT SETITEM SETITEMS "
+    "EMPTY_TUPLE TUPLE TUPLE1 TUPLE2 TUPLE3 GLOBAL STACK_GLOBAL REDUCE BUILD BINPUT LONG_BINPUT BINGET "
+    "LONG_BINGET MEMOIZE"
+)
+
+
+def _check_instructions(data: bytes) -> None:
+    allowed = frozenset(_OPCODES.split())
+    for opcode, argument, _ in pickletools.genops(data):
+        if opcode.name not in allowed:
+            raise pickle.UnpicklingError(f"it uses the instruction {opcode.name}")
+        if opcode.name == "LONG_BINPUT" and int(argument or 0) > len(data):
+            raise pickle.UnpicklingError(f"it numbers an object {argument}, of fewer than {len(data)}")
+
+
 class _Unpickler(pickle.Unpickler):
     def find_class(self, module: str, name: str) -> Any:
         if (module, name) not in _STAND_INS:
@@ -65,6 +85,7 @@ def parse_cifar_python(content: Content, labels_key: str) -> Arrays:
     is refused. Raises DataError with what was found. Source: A. Krizhevsky, "The CIFAR-10 dataset", python version.
     """
     try:
+        _check_instructions(content.data)
         batch = _Unpickler(io.BytesIO(content.data), encoding="bytes").load()
     except Exception as error:  # a malformed pickle may raise anything
         raise DataError(

@@ -32,8 +32,8 @@ class Block:
     pool: Pool = "mean"
 
     def __post_init__(self) -> None:
-        if not self.shape or any(side < 1 for side in self.shape):
-            raise ArgumentError(f"a block has positive sides: got {self.shape}")
+        if not self.shape or any(not isinstance(side, int) or side < 1 for side in self.shape):
+            raise ArgumentError(f"a block has whole, positive sides: got {self.shape}")
         if self.pool not in ("mean", "max"):
             raise ArgumentError(f"pool is 'mean' or 'max': got {self.pool!r}")
 

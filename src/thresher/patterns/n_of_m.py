@@ -29,7 +29,7 @@ class NofM:
     axis: int = 1
 
     def __post_init__(self) -> None:
-        if not 0 < self.n <= self.m:
+        if not isinstance(self.n, int) or not isinstance(self.m, int) or not 0 < self.n <= self.m:
             raise ArgumentError(f"n:m keeps n of m weights, 0 < n <= m: got {self.n}:{self.m}")
 
     @property

@@ -11,6 +11,8 @@ from thresher.core.topk import top_k
 class Unstructured:
     """Exactly `kept` weights, the best ones.
 
+    Source: LeCun, Denker, Solla (1990).
+
     >>> import torch
     >>> Unstructured().mask(torch.tensor([1.0, 3.0, 2.0]), kept=2).tolist()
     [False, True, True]

@@ -47,11 +47,11 @@ def prune(
     start: a mask to go on from; what it removed stays removed.
     on_collapse: what to do if the mask empties a layer or cuts every path: "warn" (CollapseWarning), "raise"
         (CollapseError), "repair" (each empty layer gets its best weight back, the worst of the rest goes, the
-        total stays), "ignore".
+        total stays; unstructured masks only), "ignore".
     example: a tensor shaped as one batch of inputs, where the model does not tell its input's shape.
 
-    The number of kept weights is round((1 - sparsity) · all) exactly for unstructured masks, and as near as whole
-    groups allow for blocks and channels. Ties go to the earlier tensor, then the lower index.
+    The number of kept weights is round((1 - sparsity) · all) exactly for unstructured masks; for blocks and channels
+    each tensor comes as near to its share as whole groups allow. Ties go to the earlier tensor, then the lower index.
 
     Raises ArgumentError for bad arguments, MaskMismatchError if `start` is for another model, NothingToPruneError,
     NonFiniteError for scores that are NaN or infinite, and what the criterion raises.
@@ -65,15 +65,15 @@ def prune(
     """
     pattern = Unstructured() if pattern is None else pattern
     schedule = OneShot() if schedule is None else schedule
-    check_on_collapse(on_collapse)  # before the rounds, not after them
+    check_on_collapse(on_collapse, pattern)  # before the rounds, not after them
     if isinstance(protect, str):
         raise ArgumentError(f"protect is a list of names: pass [{protect!r}]")
     if schedule.rounds > 1 and isinstance(data, Iterator):
         data = list(data)  # every round reads it
     tensors = _chosen(model, parameters)
     protected = resolve_protected(list(tensors), protect)
-    target = Target.of(tensors, protected, sparsity, allocation, pattern)
     mask = Mask.full(tensors) if start is None else _started(tensors, start)
+    target = Target.of(mask, protected, sparsity, allocation, pattern)
 
     beyond_repair = protected | {n for n, m in mask.items() if not m.any()}
     last_seen: dict[str, Tensor] = {}  # the score of every weight in the last round it was there

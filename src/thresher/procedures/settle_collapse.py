@@ -10,6 +10,7 @@ from thresher.analysis import collapse, repaired
 from thresher.core.errors import ArgumentError, CollapseError
 from thresher.core.example import example_input
 from thresher.core.mask import Mask
+from thresher.patterns import Pattern, Unstructured
 
 OnCollapse = Literal["warn", "raise", "repair", "ignore"]
 
@@ -18,10 +19,12 @@ class CollapseWarning(UserWarning):
     """A mask empties a layer or cuts every path from input to output."""
 
 
-def check_on_collapse(on_collapse: str) -> None:
-    """Raise ArgumentError for a choice that `settle_collapse` does not know."""
+def check_on_collapse(on_collapse: str, pattern: Pattern) -> None:
+    """Raise ArgumentError for a choice that `settle_collapse` does not know, or that would break the pattern."""
     if on_collapse not in ("warn", "raise", "repair", "ignore"):
         raise ArgumentError(f"on_collapse is 'warn', 'raise', 'repair' or 'ignore': got {on_collapse!r}")
+    if on_collapse == "repair" and not isinstance(pattern, Unstructured):
+        raise ArgumentError("on_collapse='repair' moves single weights and would break the pattern: choose another")
 
 
 def settle_collapse(

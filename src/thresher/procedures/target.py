@@ -8,6 +8,7 @@ from torch import Tensor
 from thresher.allocations import Allocation, Global, PerTensor
 from thresher.allocations.apportion import available
 from thresher.core.errors import ArgumentError
+from thresher.core.mask import Mask
 from thresher.core.topk import check_sparsity, kept_count
 from thresher.patterns import Pattern
 from thresher.schedules import Schedule
@@ -17,7 +18,7 @@ from thresher.schedules import Schedule
 class Target:
     """A final sparsity, of the whole or per tensor, and how it is divided.
 
-    total: weights in all, protected ones among them. fixed: weights in protected tensors.
+    total: weights in all, protected ones among them. fixed: weights kept in protected tensors.
     sparsity: of the whole, or per tensor.
     """
 
@@ -29,17 +30,20 @@ class Target:
     @classmethod
     def of(
         cls,
-        tensors: Mapping[str, Tensor],
+        start: Mask,
         protected: frozenset[str],
         sparsity: float | Mapping[str, float] | None,
         allocation: Allocation | None,
         pattern: Pattern,
     ) -> "Target":
-        """The target that the arguments of `prune` mean; ArgumentError where they contradict each other."""
-        total = sum(tensor.numel() for tensor in tensors.values())
-        fixed = sum(tensors[name].numel() for name in protected)
+        """The target that the arguments of `prune` mean, beginning at `start`.
+
+        Raises ArgumentError where they contradict each other, or ask for more than `start` has left.
+        """
+        total = start.total
+        fixed = sum(int(start[name].sum()) for name in protected)
         if pattern.fixed_density is not None:
-            sparsity = _of_pattern(1.0 - pattern.fixed_density, sparsity, allocation, tensors, protected)
+            sparsity = _of_pattern(1.0 - pattern.fixed_density, sparsity, allocation, start, protected)
             allocation = None
         elif isinstance(allocation, PerTensor):
             if sparsity is not None:
@@ -51,6 +55,14 @@ class Target:
             clash = sorted(protected & sparsity.keys())
             if clash:
                 raise ArgumentError(f"both protected and given a sparsity: {', '.join(clash)}")
+            for name, share in PerTensor(sparsity).sparsities.items():
+                # an n:m group that a starting mask has emptied stays so: n of m is the most, not the least
+                asked = pattern.fixed_density is None and name in start
+                if asked and kept_count(start[name].numel(), share) > int(start[name].sum()):
+                    raise ArgumentError(
+                        f"sparsity {share} of {name} keeps more than the {int(start[name].sum())} weights that start= "
+                        "has left there: ask for more sparsity"
+                    )
             return cls(total, fixed, dict(PerTensor(sparsity).sparsities), Global())
         if sparsity is None:
             raise ArgumentError("sparsity= is missing: the fraction of weights to remove, in [0, 1)")
@@ -62,12 +74,17 @@ class Target:
                 f"sparsity {sparsity} keeps {kept} of {total} weights, but the protected tensors alone hold "
                 f"{fixed}: protect fewer or ask for less"
             )
+        if kept > start.kept:
+            raise ArgumentError(
+                f"sparsity {sparsity} keeps {kept} weights, but start= has only {start.kept} left: ask for more"
+            )
         return cls(total, fixed, check_sparsity(sparsity), Global() if allocation is None else allocation)
 
     def counts(self, scores: Mapping[str, Tensor], schedule: Schedule, progress: float) -> dict[str, int]:
         """Kept counts at `progress` for the tensors in `scores`, the unprotected ones.
 
-        On the way no more is asked for than a starting mask left; at the end that is an ArgumentError.
+        No more is asked for than is left: on the way a starting mask may be ahead of the schedule, and blocks may
+        have been rounded down in the round before.
         """
         left = available(scores)
         if isinstance(self.sparsity, Mapping):
@@ -76,7 +93,7 @@ class Target:
             counts = present.counts(scores, kept)
             return {n: min(count, left[n]) for n, count in counts.items()}
         kept = kept_count(self.total, schedule.at(progress, self.sparsity)) - self.fixed
-        return self.allocation.counts(scores, min(kept, sum(left.values())) if progress < 1 else kept)
+        return self.allocation.counts(scores, min(kept, sum(left.values())))
 
 
 def _of_pattern(

@@ -6,6 +6,7 @@ import torch
 from torch import Tensor, nn
 
 from thresher.core.errors import ArgumentError
+from thresher.core.keep_bits import KeepBits
 from thresher.core.mask import Mask
 
 Holding = Literal["prune", "freeze", "straight-through"]
@@ -21,9 +22,12 @@ class FixedMask:
         "straight-through": forward only. They act as zero, but get the gradient of the masked network and train on
             out of sight; only the forward pass is sparse. The mask stays as given.
 
-    The model stays a plain model: no hook on it, no parameter replaced, no renamed key. Weight decay acts on what
-    the optimizer sees, which for "prune" is zero. Cost: one masked write per masked tensor and state slot a step.
-    Source: research notes (2022), equations 1 to 3; straight-through is Bengio, Léonard, Courville (2013).
+    The model stays a plain model: no parameter is replaced and no key renamed. For "prune" and "freeze" the
+    gradients of removed weights are zeroed as soon as they are there, so that gradient clipping and optimizers
+    that look at whole tensors see the sparse network alone. Weight decay acts on what the optimizer sees.
+    Cost: a masked write per masked tensor for gradient, weight and each slot of the optimizer's state, every step.
+
+    Source: Ross (2022), Sparse Networks and Differential Privacy, section 1.
 
     >>> _ = torch.manual_seed(0)
     >>> net = nn.Linear(2, 1, bias=False)
@@ -40,11 +44,11 @@ class FixedMask:
             raise ArgumentError(f"holding is 'prune', 'freeze' or 'straight-through': got {holding!r}")
         self.mask = mask
         self.holding = holding
-        self._removed: list[tuple[nn.Parameter, Tensor]] = []
+        self._masked: list[tuple[nn.Parameter, KeepBits]] = []
         self._held: list[Tensor] = []
         self._restored: list[Tensor] | None = None
+        self._hooks: list[torch.utils.hooks.RemovableHandle] = []
         self._optimizer: torch.optim.Optimizer | None = None
-        self._hook: torch.utils.hooks.RemovableHandle | None = None
         self._unmasked = False
 
     @torch.no_grad()
@@ -53,20 +57,25 @@ class FixedMask:
 
         Raises MaskMismatchError if the mask is for another model. Starting again moves the rule to the new pair.
         """
-        if self._hook is not None:
-            self._hook.remove()
-            self._hook = None
         parameters = self.mask.parameters_of(model)
-        self._removed = [(p, ~self.mask[name].to(p.device)) for name, p in parameters.items()]
+        for hook in self._hooks:
+            hook.remove()
+        self._masked = [(p, KeepBits(self.mask[name].to(p.device))) for name, p in parameters.items()]
         self._optimizer = optimizer
         self._unmasked = False
-        self._held = [] if self.holding == "prune" else [p.detach().clone() for p, _ in self._removed]
+        self._held = [] if self.holding == "prune" else [p.detach().clone() for p, _ in self._masked]
         if self._restored is not None:
             for own, restored in zip(self._held, self._restored, strict=True):
                 own.copy_(restored)
             self._restored = None
         if self.holding == "straight-through":
-            self._hook = optimizer.register_step_pre_hook(self._unmask)
+            self._hooks = [optimizer.register_step_pre_hook(self._unmask)]
+        else:
+            self._hooks = [
+                parameter.register_post_accumulate_grad_hook(_MaskGradient(keep))  # type: ignore[no-untyped-call]
+                for parameter, keep in self._masked
+                if parameter.requires_grad
+            ]
         self._hold()
 
     @torch.no_grad()
@@ -75,23 +84,24 @@ class FixedMask:
         if self._optimizer is None:
             raise ArgumentError("call start(model, optimizer) before the first step")
         if self._unmasked:  # not so if the step was skipped, as loss scaling does: the parameters are masked still
-            for (parameter, _), dense in zip(self._removed, self._held, strict=True):
+            for (parameter, _), dense in zip(self._masked, self._held, strict=True):
                 dense.copy_(parameter)
             self._unmasked = False
         self._hold()
 
     def _hold(self) -> None:
         if self.holding == "freeze":
-            for (parameter, removed), initial in zip(self._removed, self._held, strict=True):
-                torch.where(removed, initial, parameter, out=parameter.data)
+            for (parameter, keep), initial in zip(self._masked, self._held, strict=True):
+                keep.restore_removed_(parameter, initial)
         else:
-            for parameter, removed in self._removed:
-                parameter.masked_fill_(removed, 0.0)
+            for parameter, keep in self._masked:
+                keep.zero_removed_(parameter)
         if self.holding != "straight-through" and self._optimizer is not None:
-            for parameter, removed in self._removed:
+            # decay of frozen weights, gradients set by hand and steps before `start` get there past the hooks
+            for parameter, keep in self._masked:
                 for slot in self._optimizer.state.get(parameter, {}).values():
-                    if isinstance(slot, Tensor) and slot.shape == removed.shape:
-                        slot.masked_fill_(removed, 0.0)
+                    if isinstance(slot, Tensor) and slot.shape == keep.shape:
+                        keep.zero_removed_(slot)
 
     def state_dict(self) -> dict[str, list[Tensor]]:
         """What the model and the optimizer do not hold themselves: the dense weights of "straight-through"."""
@@ -102,8 +112,19 @@ class FixedMask:
         self._restored = state["held"]
 
     @torch.no_grad()
-    def _unmask(self, *_: object) -> None:
+    def _unmask(self, *_arguments: object) -> None:
         """Before a step: the optimizer moves the dense weights, with the gradient found at the masked ones."""
-        for (parameter, _removed), dense in zip(self._removed, self._held, strict=True):
+        for (parameter, _), dense in zip(self._masked, self._held, strict=True):
             parameter.copy_(dense)
         self._unmasked = True
+
+
+class _MaskGradient:
+    """Zeroes the gradient of removed weights, infinities and NaN among them too."""
+
+    def __init__(self, keep: KeepBits) -> None:
+        self._keep = keep
+
+    def __call__(self, parameter: Tensor) -> None:
+        if parameter.grad is not None:
+            self._keep.zero_removed_(parameter.grad)

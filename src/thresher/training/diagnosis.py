@@ -28,7 +28,7 @@ def nonfinite_loss(model: nn.Module, inputs: Tensor, what: str, training: bool) 
 
     >>> error = nonfinite_loss(nn.Linear(1, 1), torch.tensor([[torch.nan]]), "the loss is nan", True)
     >>> print(*str(error).split("; ")[:2], sep="; ")
-    the loss is nan; the inputs of this batch already hold 1 value that is not finite
+    the loss is nan; the inputs of this batch already hold 1 value not finite
     """
     place = _bad_tensor(model, inputs) or _bad_output(model, inputs, training)
     return NonFiniteError(f"{what}; {place}; {_ADVICE}")
@@ -53,7 +53,7 @@ def _bad(tensor: Tensor) -> int:
 
 def _bad_tensor(model: nn.Module, inputs: Tensor) -> str | None:
     if count := _bad(inputs):
-        return f"the inputs of this batch already hold {count} value{'s' * (count > 1)} that is not finite"
+        return f"the inputs of this batch already hold {count} {'value' if count == 1 else 'values'} not finite"
     named: Iterable[tuple[str, Tensor]] = [*model.named_parameters(), *model.named_buffers()]
     for name, tensor in named:
         if _bad(tensor):

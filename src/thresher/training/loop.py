@@ -1,6 +1,6 @@
 """The training step, repeated up to a boundary where the state is whole."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from time import perf_counter
 
 from torch import Tensor, nn
@@ -9,6 +9,7 @@ from torch.optim import Optimizer
 
 from thresher.core import Batch, Loss, read_batches
 from thresher.core.prunable import device_of
+from thresher.core.touch import report_touch
 from thresher.core.untouched import first_tensor
 from thresher.training.diagnosis import bad_parameter, nonfinite_loss, require_scalar
 from thresher.training.interruption import StopRequest
@@ -40,25 +41,25 @@ class Loop:
         on_progress: Callable[[Progress], None] | None,
         look_every: int,
     ) -> None:
-        device = device_of(dict(model.named_parameters()))
         self._model, self._optimizer, self._rule = model, optimizer, rule
         self._plan, self._loss, self._state = plan, loss, state
         self._on_progress = on_progress
-        self._batches = read_batches(_endless(stream), "train", device)
+        self._stream = stream
+        self._checked = False
         self._trained = [p for group in optimizer.param_groups for p in group["params"]]
         self._look_every = look_every
 
     def advance(self, boundary: int, stop: StopRequest) -> None:
         """Train until `boundary` steps are done or a stop is requested; the state is then whole and finite.
 
-        Raises NonFiniteError at a loss, or at the end a parameter, that is NaN or infinite, and DataError or
-        ArgumentError for batches and losses of other kinds.
+        Raises NonFiniteError at a loss, or at the end a parameter, that is NaN or infinite, DataError if the first
+        batch is of another kind or on another device, and ArgumentError for losses that are not one number.
         """
         state, plan, optimizer = self._state, self._plan, self._optimizer
         self._model.train()
         first, start = state.step, perf_counter()
         while state.step < boundary and not stop.made:
-            inputs, targets = next(self._batches)
+            inputs, targets = self._next_batch()
             rate = learning_rate_at(plan, state.step)
             for group in optimizer.param_groups:
                 group["lr"] = rate
@@ -80,13 +81,31 @@ class Loop:
                 now = perf_counter()
                 state.step_seconds.append((now - start) / (state.step - first))
                 first, start = state.step, now
-                self._report()
+                self.report()
         if state.waiting:
             self._look(inputs)
         if error := bad_parameter(self._model):
             raise error
         if state.step > first:
             state.step_seconds.append((perf_counter() - start) / (state.step - first))
+
+    def report(self) -> None:
+        """Tell `on_progress` how far it is; after an evaluation its row is the latest."""
+        state, last = self._state, self._state.last_loss
+        if self._on_progress is None or last is None:
+            return
+        row = state.rows[-1] if state.rows else None
+        self._on_progress(Progress(state.step, self._plan.steps, state.examples, last, state.train_error_pct(), row))
+
+    def _next_batch(self) -> Batch:
+        batch = self._stream.next_batch()
+        if self._checked:
+            report_touch(batch.source, "train", len(batch[1]), batch.indices)
+        else:  # the first only: to check every batch takes a hundredth of a small network's step
+            device = device_of(dict(self._model.named_parameters()))
+            [batch] = read_batches([batch], "train", device)
+            self._checked = True
+        return batch
 
     def _look(self, inputs: Tensor) -> None:
         bad = self._state.collect()
@@ -97,16 +116,3 @@ class Loop:
                 f"last finite loss {'none' if last is None else format(last, '.6g')})"
             )
             raise nonfinite_loss(self._model, inputs, what, training=True)
-
-    def _report(self) -> None:
-        state, last = self._state, self._state.last_loss
-        if self._on_progress is not None and last is not None:
-            row = state.rows[-1] if state.rows else None
-            self._on_progress(
-                Progress(state.step, self._plan.steps, state.examples, last, state.train_error_pct(), row)
-            )
-
-
-def _endless(stream: TrainingStream) -> Iterator[Batch]:
-    while True:
-        yield stream.next_batch()

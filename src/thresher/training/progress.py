@@ -18,7 +18,7 @@ _LINE_SECONDS = 30.0
 @dataclass(slots=True)
 class Progress:
     """How far training is: `step` of `steps`, `examples` read so far, the loss of the latest batch, the training
-    error since the last row, and that row.
+    error since the last row, and that row. After a step that is evaluated there are two: before and after it.
     """
 
     step: int
@@ -63,7 +63,8 @@ class ProgressBar:
         if self._first is None:
             self._first, self._next = (now, progress), now + self._every
             return
-        if now < self._next and progress.step < progress.steps:
+        finished = progress.row is not None and progress.row["step"] == progress.steps
+        if now < self._next and not finished:
             return
         self._next = now + self._every
         figures = _figures(*self._first, progress, now)

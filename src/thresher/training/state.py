@@ -64,8 +64,8 @@ class TrainingState:
         return None
 
     def train_error_pct(self) -> float:
-        """Percentage of training examples that were wrong since the last row."""
-        return 100.0 * self._wrong / self._since
+        """Percentage of training examples that were wrong since the last row; with none since, that row's own."""
+        return 100.0 * self._wrong / self._since if self._since else self.rows[-1]["train_error_pct"]
 
     def close_window(self) -> tuple[float, float]:
         """Mean training loss and error percentage since the last call, which start anew."""

@@ -118,6 +118,7 @@ def train(
                 state.rows.append(measure(model, loss, plan, state, stream.steps_per_epoch, validation, test))
                 if metrics is not None:
                     metrics.append(state.rows[-1])
+                loop.report()
             state.seconds = seconds_before + perf_counter() - started
             stopping = stop.made  # read once: a Ctrl-C after the save waits for the next boundary
             if checkpoint is not None and (stopping or _due(plan, state.step, plan.checkpoint_every)):
