@@ -10,7 +10,7 @@ def test_the_demo_ends_with_a_table_and_a_report(capsys, tmp_path):
         main(["demo", "--out", str(tmp_path)])
     assert not stop.value.code
     out = capsys.readouterr().out
-    results = {m: json.loads((tmp_path / m / "result.json").read_text()) for m in ("dense", "random", "snip")}
+    results = {m: json.loads((tmp_path / "seed0" / m / "result.json").read_text()) for m in ("dense", "random", "snip")}
     for method, result in results.items():
         assert method in out
         assert f"{result['test_error_final_pct']:.2f} %" in out
@@ -18,7 +18,7 @@ def test_the_demo_ends_with_a_table_and_a_report(capsys, tmp_path):
     # the reason to prune by a criterion at all
     assert results["snip"]["test_error_final_pct"] < results["random"]["test_error_final_pct"]
     assert out.rstrip().endswith("snip/report.html")
-    assert "<svg" in (tmp_path / "snip" / "report.html").read_text()
+    assert "<svg" in (tmp_path / "seed0" / "snip" / "report.html").read_text()
     with pytest.raises(SystemExit):
         main(["demo", "--out", str(tmp_path), "--json"])
     last = json.loads(capsys.readouterr().out.splitlines()[-1])

@@ -82,3 +82,43 @@ def test_absent_data_names_files_folders_and_source(capsys, tmp_path):
 def test_as_a_module():
     done = subprocess.run([sys.executable, "-m", "thresher", "--version"], capture_output=True, text=True, check=True)
     assert done.stdout.startswith("thresher ")
+
+
+def test_arguments_that_were_refused_do_not_block_the_directory(capsys, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    words = [
+        "train",
+        "--data",
+        "digits",
+        "--model",
+        "lenet-300-100",
+        "--steps",
+        "3",
+        "--out",
+        "run",
+        "--method",
+        "snip",
+    ]
+    for wrong in (["--protect", "lsat"], ["--score-examples", "99999"], ["--batch-size", "99999"], ["--device", "gpu"]):
+        code, _, err = call(capsys, *words, "--sparsity", "0.9", *wrong)
+        assert code == 2, err
+        assert len(err.strip().splitlines()) == 1
+    assert call(capsys, *words, "--sparsity", "0.8")[0] == 0
+    code, _, err = call(capsys, "train", "--resume", "--out", "run", "--seed", "4")
+    assert code == 1
+    assert "seed: 0 there, 4 here" in err
+
+
+@pytest.mark.parametrize("words", [["trian", "--json"], ["train", "--steps", "abc", "--json"]])
+def test_the_parser_too_answers_machines_in_json(capsys, words):
+    code, out, _ = call(capsys, *words)
+    assert code == 2
+    assert json.loads(out)["error"] == "UsageError"
+
+
+def test_a_reader_that_has_had_enough_is_no_failure(tmp_path):
+    command = [sys.executable, "-m", "thresher", "train", "--help"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+        process.stdout.close()
+        err = process.stderr.read()
+    assert "Traceback" not in err

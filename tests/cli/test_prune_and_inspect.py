@@ -190,3 +190,38 @@ def test_inspect_a_folder_that_is_no_run(capsys, tmp_path):
     code, _, err = call(capsys, "inspect", tmp_path)
     assert code == 1
     assert "no run directory" in err
+
+
+def test_a_known_model_takes_the_form_of_the_data(capsys, tmp_path):
+    words = ["prune", "--model", "lenet-300-100", "--method", "snip", "--data", "digits", "--sparsity", 0.9, "--json"]
+    code, out, _ = call(capsys, *words, "--out", tmp_path / "mask.bin")
+    assert code == 0
+    assert json.loads(out.splitlines()[-1])["kept"] == 5020
+    # a mask is a mask whatever its name
+    _, out, _ = call(capsys, "inspect", tmp_path / "mask.bin", "--json")
+    assert json.loads(out)["kind"] == "mask"
+
+
+def test_inputs_the_model_does_not_take_are_one_line(capsys, factories):
+    words = ["prune", "--model", f"{factories}:net", "--method", "snip", "--sparsity", 0.5, "--data", "digits"]
+    code, _, err = call(capsys, *words)
+    assert code == 1
+    assert "does not take these inputs" in err
+    assert len(err.strip().splitlines()) == 1
+
+
+@pytest.mark.parametrize("name", ["mask.safetensors", "weights.pt"])
+def test_weights_go_to_a_safetensors_file_of_their_own(capsys, tmp_path, name):
+    words = ["prune", "--model", "mlp-2", "--sparsity", 0.5, "--out", tmp_path / "mask.safetensors"]
+    code, _, err = call(capsys, *words, "--weights-out", tmp_path / name)
+    assert code == 2
+    assert "--weights-out" in err
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_factory_that_exits_is_answered(capsys, tmp_path, monkeypatch):
+    (tmp_path / "leaver.py").write_text("def net():\n    raise SystemExit(3)\n")
+    monkeypatch.chdir(tmp_path)
+    code, _, err = call(capsys, "prune", "--model", "leaver:net", "--sparsity", 0.5)
+    assert code == 1
+    assert "raised SystemExit: 3" in err

@@ -3,7 +3,7 @@ import torch
 
 from thresher.core.errors import ArgumentError
 from thresher.criteria import CRITERIA, GradientMagnitude
-from thresher.experiments.method import METHODS, allocation_of, criterion_of, pattern_of, reads_data, schedule_of
+from thresher.experiments.method import METHODS, allocation_of, criterion_of, pattern_of, schedule_of
 from thresher.patterns import Block, Channel, NofM, Unstructured
 
 
@@ -34,7 +34,7 @@ def test_methods_read_data_exactly_if_they_say_so(name):
 
     criterion = criterion_of(name, torch.nn.functional.cross_entropy, torch.Generator().manual_seed(0))
     criterion.scores(net, {"weight": net.weight}, Data())
-    assert bool(read) == reads_data(name)
+    assert bool(read) == criterion.reads_data
 
 
 def test_patterns_as_they_are_written():

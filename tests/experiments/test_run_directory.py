@@ -28,8 +28,8 @@ def test_a_directory_in_use_by_another_process_is_refused(small, tmp_path):
 
 
 def test_another_recipe_is_refused_and_the_differences_listed(small, tmp_path):
-    with open_run(tmp_path, small, False):
-        pass
+    with open_run(tmp_path, small, False) as directory:
+        directory.checkpoint_file.write_bytes(b"")
     other = dataclasses.replace(small, seed=5, sparsity=0.8)
     with pytest.raises(RunDirectoryError, match=r"sparsity: 0\.9 there, 0\.8 here; seed: 0 there, 5 here"):
         open_run(tmp_path, other, False).__enter__()
@@ -62,3 +62,17 @@ def test_a_broken_result_is_named(tmp_path):
     (tmp_path / "result.json").write_text("{")
     with pytest.raises(FileFormatError, match=r"result\.json"):
         RunDirectory(tmp_path).result()
+
+
+def test_a_run_that_was_refused_before_it_trained_binds_nobody(small, tmp_path):
+    with open_run(tmp_path, small, False):
+        pass
+    other = dataclasses.replace(small, seed=5)
+    with open_run(tmp_path, other, False) as directory:
+        assert directory.recipe() == other
+
+
+def test_a_recipe_that_is_no_text_is_named(tmp_path):
+    (tmp_path / "recipe.json").write_bytes(b"\xff\xfe\x00")
+    with pytest.raises(FileFormatError, match=r"recipe\.json"):
+        RunDirectory(tmp_path).recipe()

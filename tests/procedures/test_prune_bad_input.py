@@ -7,6 +7,7 @@ import torch
 from torch import nn
 from torch.nn.functional import cross_entropy
 
+import thresher as th
 from thresher.allocations import ERK, Global, PerTensor
 from thresher.core.errors import (
     ArgumentError,
@@ -152,3 +153,20 @@ def test_a_refusal_leaves_the_model_as_it_was(net, batch):
     assert not net.bn1.training
     assert torch.equal(torch.get_rng_state(), chance)
     assert list(prunable(net)) == ["conv1.weight", "conv2.weight", "fc.weight"]
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"criterion": "snip"}, "criterion is an object.*'snip'"),
+        ({"criterion": th.SNIP}, "criterion is an object.*SNIP"),
+        ({"allocation": th.ERK}, "allocation is an object.*ERK"),
+        ({"allocation": "erk"}, "allocation is an object.*'erk'"),
+        ({"model": {}}, "model is a torch.nn.Module: got dict"),
+        ({"example": (1, 4)}, "example is a tensor.*tuple"),
+    ],
+)
+def test_names_and_classes_in_place_of_objects(changes, message):
+    arguments = {"model": torch.nn.Linear(4, 2), "criterion": th.Magnitude(), "sparsity": 0.5, **changes}
+    with pytest.raises(ArgumentError, match=message):
+        th.prune(arguments.pop("model"), arguments.pop("criterion"), **arguments)

@@ -3,7 +3,14 @@ import pytest
 from thresher.report import sentences
 
 RECIPE = {"data": "mnist", "model": "lenet-300-100", "method": "snip"}
-RESULT = {"kept": 13310, "prunable": 266200, "sparsity": 0.95, "epochs": 20.0, "test_error_final_pct": 1.8}
+RESULT = {
+    "kept": 13310,
+    "prunable": 266200,
+    "sparsity": 0.95,
+    "epochs": 20.0,
+    "test_error_final_pct": 1.8,
+    "collapse": {"effective_kept": 13000},
+}
 
 
 def collapsed(layers, kept, effective, prunable=1000):
@@ -27,6 +34,9 @@ def test_the_headline_says_what_was_done():
     [
         ({}, {"epochs": 1.0}, "for 1 epoch:"),
         ({}, {"epochs": 0.5}, "for 0.5 epochs:"),
+        ({}, {"epochs": 1.21951}, "for 1.22 epochs:"),
+        ({}, {"epochs": 148.15}, "for 148 epochs:"),
+        ({}, {"collapse": {"effective_kept": 0}}, "it computes a constant"),
         ({}, {"test_error_final_pct": None}, "no test error was measured"),
         ({}, {"test_error_final_pct": float("nan")}, "test error not a number at the end"),
         ({"method": "my-own"}, {}, "my-own kept 13,310"),
@@ -40,14 +50,14 @@ def test_the_headline_of_unusual_runs(recipe, result, said):
 
 def test_nothing_cut_off():
     assert sentences.connection(collapsed([], 100, 100)) == [
-        "Nothing was cut off: every pruned layer keeps at least one weight.",
+        "No layer was emptied: each keeps at least one weight.",
         "Every kept weight lies on a path from input to output, so the effective sparsity, 0.900, is the sparsity.",
     ]
 
 
 def test_idle_weights_are_counted():
     said = " ".join(sentences.connection(collapsed([], 100, 97)))
-    assert said.startswith("Nothing was cut off")
+    assert said.startswith("No layer was emptied")
     assert "3 of the 100 kept weights lie on no path" in said
     assert "effective sparsity, 0.903 in place of 0.900" in said
 

@@ -6,8 +6,8 @@ import pytest
 import torch
 from torch import nn
 
-from thresher.core.errors import ArgumentError, NonFiniteError
-from thresher.training.diagnosis import bad_parameter, nonfinite_loss, require_scalar
+from thresher.core.errors import NonFiniteError
+from thresher.training.diagnosis import bad_parameter, nonfinite_loss
 
 cross_entropy = nn.functional.cross_entropy
 
@@ -73,14 +73,6 @@ def test_bad_parameters_with_and_without_a_bad_gradient():
     assert "weight is not finite after an update of a finite loss: the update overflowed" in str(bad_parameter(model))
     model.weight.grad = torch.full((2, 2), math.nan)
     assert "its gradient is not" in str(bad_parameter(model))
-
-
-def test_a_loss_is_one_number():
-    require_scalar(torch.tensor(1.0))
-    with pytest.raises(ArgumentError, match=r"loss returned shape \(5,\); expected one number, e.g. reduction='mean'"):
-        require_scalar(torch.ones(5))
-    with pytest.raises(ArgumentError, match="loss returned NoneType"):
-        require_scalar(None)
 
 
 def test_training_stops_before_a_bad_loss_reaches_the_weights(toy):

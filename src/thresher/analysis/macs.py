@@ -13,8 +13,6 @@ from torch.utils.flop_counter import FlopCounterMode
 from thresher.analysis import unfused
 from thresher.analysis.tracing import (
     OPERANDS,
-    RECURRENT,
-    RECURRENT_CELLS,
     TorchFunction,
     ordered,
     origin,
@@ -22,6 +20,7 @@ from thresher.analysis.tracing import (
     tensors_in,
 )
 from thresher.core.mask import Mask
+from thresher.core.recurrent import RECURRENT, RECURRENT_CELLS
 
 _UNFUSED: dict[str, TorchFunction] = {
     "multi_head_attention_forward": unfused.multi_head_attention_forward,

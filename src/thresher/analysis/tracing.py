@@ -26,8 +26,6 @@ OPERANDS: dict[str, tuple[str, ...]] = {
     "baddbmm": ("input", "batch1", "batch2"),
     "addbmm": ("input", "batch1", "batch2"),
 }
-RECURRENT = ("lstm", "gru", "rnn_tanh", "rnn_relu")
-RECURRENT_CELLS = tuple(f"{name}_cell" for name in RECURRENT)
 
 
 def plain_name(function: TorchFunction) -> str:

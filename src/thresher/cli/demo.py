@@ -10,7 +10,7 @@ from rich.console import Console
 from rich.table import Table
 
 from thresher.cli import options
-from thresher.cli.output import console, print_json, summary
+from thresher.cli.output import console, print_json, say_if_stale, summary
 from thresher.experiments import Recipe, protocol, run
 from thresher.report import write_report
 from thresher.training import ProgressBar
@@ -34,6 +34,7 @@ def demo(
     here.print(
         f"lenet-300-100 on digits (1,797 images of 8 × 8), {_SPARSITY:.0%} of the weights removed before training"
     )
+    out = out / f"seed{seed}"
     results = {method: _run(method, out, seed) for method in _METHODS}
     report = write_report(out / _SHOWN)
     if json:
@@ -51,6 +52,7 @@ def _run(method: str, out: Path, seed: int) -> dict[str, Any]:
     with ProgressBar(f"{method:>9}") as bar:
         # what an interrupted demo left is continued
         result = run(recipe, out / method, resume=True, on_progress=bar)
+    say_if_stale(result)
     write_report(out / method)
     return result
 
@@ -58,18 +60,17 @@ def _run(method: str, out: Path, seed: int) -> dict[str, Any]:
 def _table(results: dict[str, dict[str, Any]]) -> Table:
     table = Table(box=box.SIMPLE)
     table.add_column("method")
-    for heading in ("kept", "sparsity", "test error", "best*", "effective sparsity", "MACs saved", "ms per step"):
+    for heading in ("kept", "on a path", "test error", "best*", "MACs", "ms/step"):
         table.add_column(heading, justify="right")
     for method, result in results.items():
         cost = result["cost"]
         table.add_row(
             method,
             f"{result['kept']:,}",
-            f"{result['sparsity']:.3f}",
+            f"{result['collapse']['effective_kept']:,}",
             f"{result['test_error_final_pct']:.2f} %",
             f"{result['test_error_best_pct']:.2f} %",
-            f"{result['collapse']['effective_sparsity']:.3f}",
-            f"{1 - cost['kept_macs'] / cost['dense_macs']:.1%}",
+            f"{cost['kept_macs'] / cost['dense_macs']:.0%}",
             f"{1000 * result['seconds_per_step']:.2f}",
         )
     table.caption = "* lowest of all evaluations, chosen on the test set"

@@ -27,14 +27,14 @@ def call_factory(text: str) -> Any:
         sys.path.insert(0, here)
     try:
         module = importlib.import_module(module_name)
-    except Exception as error:  # whatever the user's module raises on import
-        raise FactoryError(f"cannot import {module_name}: {_one_line(error)}") from error
+    except (Exception, SystemExit) as error:  # whatever the user's module raises on import
+        raise FactoryError(f"cannot import {module_name}: {one_line(error)}") from error
     if not hasattr(module, function_name):
         raise FactoryError(f"module {module_name} has no {function_name!r}")
     try:
         return getattr(module, function_name)()
-    except Exception as error:  # whatever the user's function raises
-        raise FactoryError(f"{text} raised {_one_line(error)}") from error
+    except (Exception, SystemExit) as error:  # whatever the user's function raises
+        raise FactoryError(f"{text} raised {one_line(error)}") from error
 
 
 def model_from_factory(text: str) -> nn.Module:
@@ -45,5 +45,6 @@ def model_from_factory(text: str) -> nn.Module:
     return model
 
 
-def _one_line(error: Exception) -> str:
+def one_line(error: BaseException) -> str:
+    """Kind and message of an error, without line breaks."""
     return " ".join(f"{type(error).__name__}: {error}".split())

@@ -4,18 +4,16 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import typer
-from torch import nn
 
 from thresher.cli import options
-from thresher.cli.factory import model_from_factory
 from thresher.cli.layers import layer_rows, mask_rows
+from thresher.cli.network import network
 from thresher.cli.output import console, parse_shape, print_json
 from thresher.cli.weights import read_weights
 from thresher.core.errors import FileFormatError
 from thresher.core.mask import Mask
 from thresher.core.mask_file import is_mask_file
 from thresher.experiments.run_directory import RunDirectory
-from thresher.models import build
 from thresher.report import layer_table, result_table
 
 
@@ -53,7 +51,7 @@ def inspect(
     shape = None if input_shape is None else parse_shape(input_shape)
     rows: dict[str, Any] = {"layers": mask_rows(mask), "cost": None, "collapse": None}
     if model is not None:
-        net = _network(model, classes, shape)
+        net = network(model, classes, shape)
         mask.parameters_of(net)
         rows = layer_rows(net, mask, shape)
     if json:
@@ -82,16 +80,10 @@ def _result(path: Path) -> dict[str, Any]:
 
 
 def _mask(path: Path) -> tuple[Mask, str]:
-    if path.suffix == ".safetensors" and is_mask_file(path):
+    if is_mask_file(path):
         return Mask.load(path), "mask"
     weights = read_weights(path)
     nonzero = {n: t != 0 for n, t in weights.items() if t.is_floating_point() and t.dim() > 1}
     if not nonzero:
         raise FileFormatError(f"{path} holds no weight of two dimensions or more")
     return Mask(nonzero), "checkpoint"
-
-
-def _network(model: str, classes: int | None, shape: tuple[int, ...] | None) -> nn.Module:
-    if ":" in model:
-        return model_from_factory(model)
-    return build(model, num_classes=classes, input_shape=shape)

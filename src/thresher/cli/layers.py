@@ -10,6 +10,7 @@ from thresher.analysis import collapse, cost
 from thresher.core.errors import ArgumentError
 from thresher.core.example import example_input
 from thresher.core.mask import Mask
+from thresher.experiments.result import cost_summary
 from thresher.experiments.result import layer_rows as cost_rows
 
 
@@ -41,12 +42,6 @@ def layer_rows(model: nn.Module, mask: Mask, shape: tuple[int, ...] | None = Non
     bill = cost(model, mask, example)
     return {
         "layers": cost_rows(bill, mask),
-        "cost": {
-            "parameters": bill.parameters,
-            "compression_ratio": bill.compression_ratio,
-            "dense_macs": bill.dense_macs,
-            "kept_macs": bill.kept_macs,
-            "theoretical_speedup": bill.theoretical_speedup,
-        },
+        "cost": cost_summary(bill),
         "collapse": collapse(model, mask, example).describe(),
     }

@@ -1,6 +1,7 @@
 """The command line: `thresher demo | train | prune | inspect`."""
 
 import json
+import os
 import sys
 import warnings
 from importlib.metadata import version
@@ -52,10 +53,23 @@ def main(arguments: list[str] | None = None) -> None:
     warnings.showwarning = lambda message, *_: console.print(
         f"thresher: warning: {message}", style="yellow", markup=False, highlight=False, soft_wrap=True
     )
+    as_json = "--json" in words
     try:
         app(words)  # exits by itself: 0, 2 for wrong arguments, 130 for Ctrl-C
+    except SystemExit as stop:
+        if as_json and stop.code == EXIT_USAGE:  # the parser has said on standard error what is wrong
+            print(json.dumps({"error": "UsageError", "message": "wrong arguments; see standard error"}))
+        raise
     except ThresherError as error:
-        sys.exit(_report(error, "--json" in words, console))
+        sys.exit(_report(error, as_json, console))
+    except BrokenPipeError:
+        # whoever read standard output has had enough; the work is done
+        sys.stdout = open(os.devnull, "w")  # noqa: SIM115  # or the interpreter complains again as it exits
+        sys.exit(0)
+    except OSError as error:
+        console.print(f"thresher: cannot write: {error.strerror or error}", style="red", markup=False)
+        sys.stdout = open(os.devnull, "w")  # noqa: SIM115
+        sys.exit(EXIT_FAILED)
 
 
 def _report(error: ThresherError, as_json: bool, console: Console) -> int:
@@ -63,5 +77,6 @@ def _report(error: ThresherError, as_json: bool, console: Console) -> int:
     if as_json:
         print(json.dumps({"error": type(error).__name__, "message": str(error)}))
     if isinstance(error, Interrupted):
+        console.print(f"go on with: thresher train --out {error.path.parent} --resume", markup=False, soft_wrap=True)
         return EXIT_INTERRUPTED
     return EXIT_USAGE if isinstance(error, ArgumentError) else EXIT_FAILED

@@ -8,6 +8,7 @@ from typing import Any
 from rich.console import Console
 
 from thresher.core.errors import ArgumentError
+from thresher.experiments.environment import code_hash
 from thresher.report import result_table, write_report
 
 _LONG = ("layers", "touches", "environment", "not_measured", "first_layer")
@@ -20,7 +21,7 @@ def console(as_json: bool) -> Console:
 
 def print_json(content: Mapping[str, Any]) -> None:
     """One JSON object on one line of standard output."""
-    print(json.dumps(content))
+    print(json.dumps(content, allow_nan=False))
 
 
 def summary(result: Mapping[str, Any], out: Path) -> dict[str, Any]:
@@ -29,8 +30,22 @@ def summary(result: Mapping[str, Any], out: Path) -> dict[str, Any]:
     return {**short, "out": str(out), "result": str(out / "result.json"), "report": str(out / "report.html")}
 
 
+def say_if_stale(result: Mapping[str, Any]) -> None:
+    """Warn, on standard error, of a stored result that another version of the code made."""
+    if result["environment"]["code"] != code_hash():
+        Console(stderr=True).print(
+            f"thresher: {result['run']} was run by another version of the code, on {result['environment']['started']}: "
+            "choose another --out to run it anew",
+            style="yellow",
+            markup=False,
+            highlight=False,
+            soft_wrap=True,
+        )
+
+
 def present(result: Mapping[str, Any], out: Path, as_json: bool) -> None:
     """Write the report of a finished run and print its result."""
+    say_if_stale(result)
     report = write_report(out)
     if as_json:
         print_json(summary(result, out))

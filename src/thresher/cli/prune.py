@@ -1,29 +1,30 @@
 """`thresher prune`: a mask for any checkpoint of a known model, or for the user's own."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import torch
 import typer
-from safetensors.torch import save_file
 from torch import nn
 from torch.nn.functional import cross_entropy
 
 from thresher.allocations import Allocation
 from thresher.cli import options
-from thresher.cli.factory import call_factory, model_from_factory
+from thresher.cli.factory import FactoryError, call_factory, one_line
 from thresher.cli.layers import layer_rows
+from thresher.cli.network import network
 from thresher.cli.output import console, parse_shape, print_json
 from thresher.cli.weights import load_weights_
 from thresher.core.batch import Data
-from thresher.core.errors import ArgumentError
-from thresher.core.files import write_atomically
+from thresher.core.errors import ArgumentError, ThresherError
+from thresher.core.mask import Mask
 from thresher.core.seeds import generator
-from thresher.data import load
+from thresher.core.weights_file import write_weights
+from thresher.criteria import Criterion
+from thresher.data import Splits, load
 from thresher.experiments import protocol
-from thresher.experiments.method import allocation_of, criterion_of, pattern_of, reads_data, schedule_of
+from thresher.experiments.method import allocation_of, criterion_of, pattern_of, schedule_of
 from thresher.experiments.scoring import scoring_batches
-from thresher.models import build
 from thresher.procedures import prune as find_mask
 from thresher.report import layer_table
 
@@ -75,15 +76,22 @@ def prune(
     * `thresher prune --model mynets:make --method synflow --sparsity 0.99 --input-shape 3x64x64`
     * `thresher prune --model resnet-20 --method snip --data cifar-10 --sparsity 0.95 --allocation erk`
     """
+    if data is not None and batches is not None:
+        raise ArgumentError("--data and --batches both say what to read: give one")
+    if weights_out is not None and (weights_out.suffix != ".safetensors" or weights_out.resolve() == out.resolve()):
+        raise ArgumentError(f"--weights-out is a .safetensors file other than --out: got {weights_out}")
+    splits = None if data is None else load(data, data_dir, seed=seed, download=not no_download)
     shape = None if input_shape is None else parse_shape(input_shape)
-    net = _network(model, classes, shape, data, seed)
+    if splits is not None and ":" not in model:  # a known model takes the form of the data
+        shape, classes = shape or splits.input_shape, classes or splits.num_classes
+    net = network(model, classes, shape, seed)
     if checkpoint is not None:
         load_weights_(net, checkpoint)
     name = method or "magnitude"
     criterion = criterion_of(name, cross_entropy, generator(seed, "random-pruning"))
-    examples = _examples(name, data, data_dir, batches, score_examples, seed, not no_download)
+    examples = _examples(criterion, name, splits, batches, score_examples, seed)
     shapes = pattern_of(pattern or "unstructured")
-    mask = find_mask(
+    mask = _found(
         net,
         criterion,
         sparsity=sparsity,
@@ -92,14 +100,13 @@ def prune(
         pattern=shapes,
         schedule=schedule_of(name, schedule, rounds),
         protect=protect or (),
-        on_collapse=on_collapse,  # type: ignore[arg-type]  # any other word is refused by name
+        on_collapse=on_collapse,
         example=None if shape is None else torch.ones((1, *shape)),
     )
     mask.save(out)
     if weights_out is not None:
         mask.apply_(net)
-        weights = {key: tensor.contiguous() for key, tensor in net.state_dict().items()}
-        write_atomically(weights_out, lambda file: save_file(weights, file))
+        write_weights(net, weights_out)
     rows = layer_rows(net, mask, shape)
     if json:
         print_json({"mask": str(out), "sparsity": mask.sparsity, "kept": mask.kept, "prunable": mask.total, **rows})
@@ -116,12 +123,16 @@ def prune(
     )
 
 
-def _network(model: str, classes: int | None, shape: tuple[int, ...] | None, data: str | None, seed: int) -> nn.Module:
-    if ":" in model:
-        if classes is not None:
-            raise ArgumentError("--classes is for known models: your factory decides that itself")
-        return model_from_factory(model)
-    return build(model, num_classes=classes, input_shape=shape, seed=seed)
+def _found(net: nn.Module, criterion: Criterion, **settings: Any) -> Mask:
+    """The mask; what the user's own model or batches raise becomes one line."""
+    try:
+        return find_mask(net, criterion, **settings)
+    except (RuntimeError, TypeError, ValueError, IndexError) as error:
+        if isinstance(error, ThresherError):
+            raise
+        raise FactoryError(
+            f"the model does not take these inputs ({one_line(error)}): check --input-shape, --data or --batches"
+        ) from error
 
 
 def _allocation(name: str | None) -> Allocation | None:
@@ -129,23 +140,15 @@ def _allocation(name: str | None) -> Allocation | None:
 
 
 def _examples(
-    method: str,
-    data: str | None,
-    data_dir: Path | None,
-    batches: str | None,
-    score_examples: int | None,
-    seed: int,
-    download: bool,
+    criterion: Criterion, method: str, splits: Splits | None, batches: str | None, score_examples: int | None, seed: int
 ) -> Data | None:
     """The batches the criterion reads: the user's own, or drawn from a known data set; None if it reads none."""
-    if data is not None and batches is not None:
-        raise ArgumentError("--data and --batches both say what to read: give one")
+    if not criterion.reads_data:
+        return None
     if batches is not None:
         own: Data = call_factory(batches)
         return own
-    if not reads_data(method):
-        return None
-    if data is None:
+    if splits is None:
         raise ArgumentError(f"method '{method}' reads examples: give --data NAME or --batches package.module:function")
-    splits = load(data, data_dir, seed=seed, download=download)
-    return scoring_batches(splits, protocol(data).get("batch_size", 100), score_examples, seed)
+    name = splits.train.name.partition("/")[0]
+    return scoring_batches(splits, protocol(name).get("batch_size", 100), score_examples, seed)

@@ -43,5 +43,6 @@ def _shape_by_first_layer(model: nn.Module) -> tuple[int, ...]:
         if next(module.parameters(recurse=False), None) is not None:
             break
     raise ArgumentError(
-        f"the input shape of {type(model).__name__} is not known: pass example=, a tensor shaped as one batch"
+        f"the input shape of {type(model).__name__} is not known: pass example=, a tensor shaped as one batch "
+        "(--input-shape on the command line)"
     )

@@ -74,9 +74,13 @@ def _by_kind(
 
 def _matching(parameters: dict[str, nn.Parameter], patterns: list[str]) -> dict[str, nn.Parameter]:
     for pattern in patterns:
-        if not fnmatch.filter(parameters, pattern):
+        if pattern not in parameters and not fnmatch.filter(parameters, pattern):
             raise unknown_name("parameter", pattern, parameters)
-    return {n: p for n, p in parameters.items() if any(fnmatch.fnmatchcase(n, pattern) for pattern in patterns)}
+    return {
+        n: p
+        for n, p in parameters.items()
+        if any(n == pattern or fnmatch.fnmatchcase(n, pattern) for pattern in patterns)
+    }
 
 
 def resolve_protected(names: Sequence[str], protect: Iterable[str]) -> frozenset[str]:
@@ -92,7 +96,7 @@ def resolve_protected(names: Sequence[str], protect: Iterable[str]) -> frozenset
         if entry in ("first", "last"):
             protected.add(names[0] if entry == "first" else names[-1])
             continue
-        matches = fnmatch.filter(names, entry)
+        matches = [entry] if entry in names else fnmatch.filter(names, entry)
         if not matches:
             raise unknown_name("parameter to protect", entry, [*names, "first", "last"])
         protected.update(matches)

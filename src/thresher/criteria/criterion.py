@@ -1,7 +1,7 @@
 """What a criterion is: a model and, perhaps, examples in; one score per prunable weight out."""
 
 from collections.abc import Mapping
-from typing import Protocol
+from typing import ClassVar, Protocol
 
 from torch import Tensor, nn
 
@@ -9,7 +9,12 @@ from thresher.core.batch import Data
 
 
 class Criterion(Protocol):
-    """Scores weights; a higher score is kept longer, whatever sign the paper gives it."""
+    """Scores weights; a higher score is kept longer, whatever sign the paper gives it.
+
+    `reads_data` says whether `scores` looks at examples, and so needs `data`.
+    """
+
+    reads_data: ClassVar[bool]
 
     def scores(
         self,

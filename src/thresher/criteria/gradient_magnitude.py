@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import ClassVar
 
 import torch
 from torch import Tensor, nn
@@ -33,6 +34,7 @@ class GradientMagnitude:
     torch.Size([2, 3])
     """
 
+    reads_data: ClassVar[bool] = True
     loss: Loss
     times_weight: bool = True
 

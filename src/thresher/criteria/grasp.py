@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from typing import ClassVar
 
 import torch
 from torch import Tensor, nn
@@ -40,6 +41,7 @@ class GraSP:
     torch.Size([2, 3])
     """
 
+    reads_data: ClassVar[bool] = True
     loss: Loss
     temperature: float = 200.0
     training: bool = True

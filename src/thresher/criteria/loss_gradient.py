@@ -7,6 +7,7 @@ from torch import Tensor, nn
 
 from thresher.core.batch import Batch, Loss
 from thresher.core.errors import ArgumentError, NonFiniteError
+from thresher.core.loss_value import loss_value
 from thresher.core.untouched import call_with
 
 
@@ -32,10 +33,7 @@ def loss_gradient(
     """
     inputs, targets = batch
     with torch.enable_grad():
-        value = loss(call_with(model, weights, inputs) / temperature, targets)
-        if not isinstance(value, Tensor) or value.numel() != 1:
-            came = f"shape {tuple(value.shape)}" if isinstance(value, Tensor) else type(value).__name__
-            raise ArgumentError(f"the loss must be one number for a batch: got {came}; take its mean")
+        value = loss_value(loss, call_with(model, weights, inputs) / temperature, targets)
         if not bool(value.isfinite()):
             raise NonFiniteError(
                 f"the loss is {value.item()} on a batch of {len(inputs)} examples before any training: "
@@ -47,7 +45,7 @@ def loss_gradient(
                 "torch.no_grad() or torch.inference_mode() in the model, in the loss or around this call"
             )
         return torch.autograd.grad(
-            value.reshape(()),
+            value,
             list(weights.values()),
             create_graph=create_graph,
             allow_unused=True,

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import ClassVar
 
 from torch import Tensor, nn
 
@@ -20,6 +21,8 @@ class Magnitude:
     >>> Magnitude().scores(net, {"weight": torch.tensor([[-2.0, 1.0]])})["weight"].tolist()
     [[2.0, 1.0]]
     """
+
+    reads_data: ClassVar[bool] = False
 
     def scores(
         self,

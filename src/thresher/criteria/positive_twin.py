@@ -1,6 +1,7 @@
 """How a network with positive weights and inputs is run so that signals only ever add up."""
 
 from collections.abc import Callable, Iterable, Mapping
+from functools import partial
 from typing import Any
 
 import torch
@@ -8,12 +9,15 @@ from torch import Tensor
 from torch.nn import functional as F
 from torch.overrides import TorchFunctionMode
 
+from thresher.core.recurrent import RECURRENT, RECURRENT_CELLS, recurrent_cell, recurrent_layer
+
 
 class PositiveTwin(TorchFunctionMode):
     """Inside, functions that would subtract or saturate are replaced by their positive linear part.
 
     Norms keep scale and shift and drop the mean (and the statistics of the example itself); tanh, sigmoid,
-    hardsigmoid, hardtanh, relu6 and log_softmax act as the identity. Everything else runs as it is.
+    hardsigmoid, hardtanh, relu6, softmax and log_softmax act as the identity; recurrent layers are unrolled into
+    sums over their gates. Everything else runs as it is.
     """
 
     def __torch_function__(
@@ -23,7 +27,8 @@ class PositiveTwin(TorchFunctionMode):
         args: tuple[Any, ...] = (),
         kwargs: Mapping[str, Any] | None = None,
     ) -> Any:
-        return _REPLACED.get(function, function)(*args, **(kwargs or {}))
+        replaced = _REPLACED.get(function) or _RECURRENT.get(getattr(function, "__name__", ""), function)
+        return replaced(*args, **(kwargs or {}))
 
 
 def _identity(input: Tensor, *_: Any, **__: Any) -> Tensor:
@@ -86,6 +91,11 @@ def _per_channel(input: Tensor, scale: Tensor | None, shift: Tensor | None) -> T
     return input if shift is None else input + shift.view(view)
 
 
+# the fused recurrent functions go by several objects of one name
+_RECURRENT: dict[str, Callable[..., Any]] = {
+    **{name: partial(recurrent_layer, name) for name in RECURRENT},
+    **{name: partial(recurrent_cell, name) for name in RECURRENT_CELLS},
+}
 _REPLACED: dict[Callable[..., Any], Callable[..., Any]] = {
     F.batch_norm: _batch_norm,
     F.instance_norm: _instance_norm,
@@ -96,6 +106,9 @@ _REPLACED: dict[Callable[..., Any], Callable[..., Any]] = {
     F.relu6: _identity,
     F.hardsigmoid: _identity,
     F.log_softmax: _identity,
+    F.softmax: _identity,
+    torch.softmax: _identity,
+    Tensor.softmax: _identity,
     F.tanh: _identity,
     F.sigmoid: _identity,
     torch.tanh: _identity,

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import ClassVar
 
 import torch
 from torch import Tensor, nn
@@ -24,6 +25,7 @@ class Random:
     torch.Size([1, 3])
     """
 
+    reads_data: ClassVar[bool] = False
     generator: torch.Generator | None = None
 
     def scores(

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Literal
+from typing import ClassVar, Literal
 
 import torch
 from torch import Tensor, nn
@@ -42,6 +42,7 @@ class SNIP:
     torch.Size([2, 3])
     """
 
+    reads_data: ClassVar[bool] = True
     loss: Loss
     reduction: Reduction = "abs-of-mean"
     training: bool = False

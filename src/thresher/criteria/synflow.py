@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import ClassVar
 
 import torch
 from torch import Tensor, nn
@@ -29,9 +30,11 @@ class SynFlow:
     is made positive, biases and norm scales too, as in the authors' code; batch norm is evaluated with a running
     mean of zero (the authors take the mean's absolute value, which would subtract; at initialisation both are
     zero) and norms by the example's own statistics, which would cancel an all-ones input, are reduced to their
-    scale and shift; saturating activations (tanh, sigmoid, hardsigmoid, hardtanh, relu6) and a final log_softmax
+    scale and shift; saturating activations (tanh, sigmoid, hardsigmoid, hardtanh, relu6), softmax and log_softmax
     act as the identity on this positive input, as the linear product of equation 6 has it: run as they are they
-    would flatten the flow to zero or subtract from it.
+    would flatten the flow to zero or subtract from it. LSTM and GRU are unrolled into sums over their gates, with
+    the memory of the unit passed on. Attention weighs by a softmax inside its own kernel, so queries and keys get
+    no flow: protect them or give them a sparsity of their own.
 
     >>> net = nn.Sequential(nn.Linear(2, 2, bias=False), nn.ReLU(), nn.Linear(2, 1, bias=False))
     >>> weights = {"0.weight": torch.tensor([[1.0, -2.0], [3.0, 4.0]]), "2.weight": torch.tensor([[-1.0, 2.0]])}
@@ -39,6 +42,7 @@ class SynFlow:
     {'0.weight': [[1.0, 2.0], [6.0, 8.0]], '2.weight': [[3.0, 14.0]]}
     """
 
+    reads_data: ClassVar[bool] = False
     dtype: torch.dtype | None = torch.float64
 
     def scores(
@@ -52,11 +56,12 @@ class SynFlow:
         point = {name: self._cast(weight.detach().abs()).requires_grad_() for name, weight in weights.items()}
         others = {name: self._cast(p.detach().abs()) for name, p in model.named_parameters() if name not in weights}
         buffers = {n: self._cast(b.detach().clone()) for n, b in model.named_buffers() if b.is_floating_point()}
-        ones = self._cast(torch.ones_like(example_input(model, example), dtype=next(iter(point.values())).dtype))
+        given = example_input(model, example)  # tokens stay what they are: ones would all be the same word
+        ones = torch.ones_like(given, dtype=_dtype(point)) if given.is_floating_point() else given
         with untouched(model, training=False), torch.enable_grad(), PositiveTwin():
             flow = call_with(model, {**others, **point}, ones, buffers).sum()
             gradients = torch.autograd.grad(flow, list(point.values()), allow_unused=True, materialize_grads=True)
-        scores = {n: w.detach() * g for (n, w), g in zip(point.items(), gradients, strict=True)}
+        scores = {n: (w.detach() * g).abs() for (n, w), g in zip(point.items(), gradients, strict=True)}
         for name, score in scores.items():
             if not bool(score.isfinite().all()):
                 raise NonFiniteError(
@@ -67,3 +72,7 @@ class SynFlow:
 
     def _cast(self, tensor: Tensor) -> Tensor:
         return tensor if self.dtype is None else tensor.to(self.dtype)
+
+
+def _dtype(tensors: Mapping[str, Tensor]) -> torch.dtype:
+    return next(iter(tensors.values())).dtype

@@ -58,13 +58,17 @@ class Stream:
 
     @property
     def steps_per_epoch(self) -> int:
-        """Batches in one epoch; the last holds what is left of the data set."""
-        return -(-len(self.dataset) // self.batch_size)
+        """Batches in one epoch; the last holds what is left, a single example joins the batch before it."""
+        whole, left = divmod(len(self.dataset), self.batch_size)
+        # batch norm has no statistics of one example, and a run would stop at the end of its first epoch
+        alone = left == 1 and whole > 0
+        return whole + (left > 0) - alone
 
     def next_batch(self) -> Batch:
         """The batch of this step; the stream is then one step further. It reports no touch."""
         epoch, place = divmod(self.step, self.steps_per_epoch)
-        rows = self._epoch_order(epoch)[place * self.batch_size : (place + 1) * self.batch_size]
+        end = (place + 1) * self.batch_size if place + 1 < self.steps_per_epoch else None
+        rows = self._epoch_order(epoch)[place * self.batch_size : end]
         draws = generator(self.seed, f"augmentation/{self.step}") if self.augment else None
         batch = self._cutter.cut(rows, draws)
         self.step += 1

@@ -23,7 +23,6 @@ METHODS: dict[str, Callable[[Loss, torch.Generator], Criterion] | None] = {
     "grasp": lambda loss, generator: GraSP(loss),
     "synflow": lambda loss, generator: SynFlow(),
 }
-_DATA_FREE = frozenset({"dense", "random", "magnitude", "synflow"})
 
 
 def criterion_of(method: str, loss: Loss, generator: torch.Generator) -> Criterion:
@@ -32,11 +31,6 @@ def criterion_of(method: str, loss: Loss, generator: torch.Generator) -> Criteri
     if make is None:
         raise unknown_name("method", method, [name for name in METHODS if name != "dense"])
     return make(loss, generator)
-
-
-def reads_data(method: str) -> bool:
-    """Whether the criterion called `method` looks at examples."""
-    return method not in _DATA_FREE
 
 
 def allocation_of(name: str) -> Allocation:

@@ -93,7 +93,11 @@ class Recipe:
         if (self.method == "dense") != (self.sparsity == 0.0):
             raise ArgumentError(
                 f"method '{self.method}' at sparsity {self.sparsity}: "
-                + ("name a method to prune with" if self.method == "dense" else "say how much to remove, in (0, 1)")
+                + (
+                    "name a method to prune with"
+                    if self.method == "dense"
+                    else "say how much to remove: a sparsity in (0, 1), such as 0.9"
+                )
             )
         if self.engine == "sparse":
             raise ArgumentError("engine 'sparse' is not in this version: use 'masked', which gives the same network")
@@ -102,6 +106,8 @@ class Recipe:
         for text in (self.budget, self.evaluate_every, *([self.decay_every] if self.decay_every else [])):
             if Step.parse(text) == Step():
                 raise ArgumentError(f"budget, evaluate_every and decay_every are at least one step: got {text!r}")
+        if not 0 <= self.seed < 2**63:
+            raise ArgumentError(f"seed is a whole number in [0, 2^63): got {self.seed}")
         check_fraction(self.validation)
         check_batch_size(self.batch_size)
         self.plan(steps_per_epoch=1000)

@@ -7,7 +7,6 @@ from typing import Any
 from thresher.analysis import Cost, collapse, cost
 from thresher.core.mask import Mask
 from thresher.core.prunable import prunable
-from thresher.experiments.method import reads_data
 from thresher.experiments.recipe import Recipe
 from thresher.experiments.tally import Tally
 from thresher.models import ImageClassifier
@@ -24,7 +23,8 @@ def result_of(
     seconds_pruning: float,
 ) -> dict[str, Any]:
     """The content of result.json; see docs/run-directory.md for the meaning of every field."""
-    bill = cost(model, mask)
+    # frozen weights are still computed with
+    bill = cost(model, None if recipe.holding == "freeze" else mask)
     cut = collapse(model, mask)
     figures = {f.name: getattr(outcome, f.name) for f in dataclasses.fields(outcome) if f.name != "rows"}
     return {
@@ -39,15 +39,7 @@ def result_of(
         **figures,
         "seconds_pruning": seconds_pruning,
         "layers": layer_rows(bill, mask),
-        "cost": {
-            "parameters": bill.parameters,
-            "kept_parameters": bill.kept_parameters,
-            "compression_ratio": _finite(bill.compression_ratio),
-            "dense_macs": bill.dense_macs,
-            "kept_macs": bill.kept_macs,
-            "theoretical_speedup": _finite(bill.theoretical_speedup),
-            "unweighted_macs": bill.unweighted_macs,
-        },
+        "cost": cost_summary(bill),
         "collapse": {
             "collapsed_layers": list(cut.collapsed_layers),
             "units_without_input": {name: len(units) for name, units in cut.units_without_input.items()},
@@ -66,11 +58,30 @@ def result_of(
 
 def layer_rows(bill: Cost, mask: Mask) -> list[dict[str, Any]]:
     """One row per tensor under the mask: name, shape, total, kept, sparsity, dense and kept multiply-adds."""
+    counts, sparsities = mask.counts, mask.sparsities
     return [
-        {**dataclasses.asdict(layer), "shape": list(layer.shape), "sparsity": layer.sparsity}
+        {
+            **dataclasses.asdict(layer),
+            "shape": list(layer.shape),
+            "kept": counts[layer.name],
+            "sparsity": sparsities[layer.name],
+        }
         for layer in bill.layers
         if layer.name in mask
     ]
+
+
+def cost_summary(bill: Cost) -> dict[str, Any]:
+    """Parameters, multiply-adds and their ratios; None for a ratio without end, which JSON cannot write."""
+    return {
+        "parameters": bill.parameters,
+        "kept_parameters": bill.kept_parameters,
+        "compression_ratio": _finite(bill.compression_ratio),
+        "dense_macs": bill.dense_macs,
+        "kept_macs": bill.kept_macs,
+        "theoretical_speedup": _finite(bill.theoretical_speedup),
+        "unweighted_macs": bill.unweighted_macs,
+    }
 
 
 def engine_of(recipe: Recipe) -> str:
@@ -101,7 +112,11 @@ def _not_measured(recipe: Recipe) -> list[str]:
             "random pruning at the same sparsity, the control: run it with --method random",
             "wall-clock speed of truly sparse layers: this run simulated sparsity with dense arithmetic",
         ]
-    if recipe.method != "dense" and reads_data(recipe.method):
-        missing.append("how the mask depends on the examples it was scored with")
-    missing.append("privacy: what the run read is listed above, but no privacy loss was computed")
+        missing.append("how the mask depends on the initial weights, and on the examples it was scored with if any")
+    if recipe.holding == "freeze":
+        missing.append("a smaller network: removed weights are frozen at their initial value and computed with")
+    missing.append(
+        "privacy: what the run read is listed above (the mean and deviation of the training inputs are not), "
+        "and no privacy loss was computed"
+    )
     return missing

@@ -1,33 +1,34 @@
 """Run: a recipe in; a directory with its mask, model, metrics and result out."""
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
-from time import perf_counter
 from typing import Any
 
 import torch
-from safetensors.torch import save_file
 from torch.nn.functional import cross_entropy
 
-from thresher.core.files import write_atomically, write_text_atomically
+from thresher.core.errors import ArgumentError
+from thresher.core.files import write_text_atomically
 from thresher.core.mask import Mask
 from thresher.core.prunable import prunable
 from thresher.core.seeds import generator, isolated_random_state
 from thresher.core.touch import listen
+from thresher.core.weights_file import write_weights
 from thresher.data import Batches, Splits, Stream, load
 from thresher.experiments.environment import environment
-from thresher.experiments.method import allocation_of, criterion_of, pattern_of, reads_data, schedule_of
+from thresher.experiments.method import allocation_of, criterion_of, pattern_of, schedule_of
 from thresher.experiments.recipe import Recipe
 from thresher.experiments.result import result_of
 from thresher.experiments.run_directory import RunDirectory, open_run
 from thresher.experiments.scoring import scoring_batches
+from thresher.experiments.stopwatch import Stopwatch
 from thresher.experiments.tally import Tally
 from thresher.initializers import INITIALIZERS
 from thresher.models import ImageClassifier, build
 from thresher.procedures import prune
 from thresher.rules import FixedMask
-from thresher.training import Outcome, Progress, train
+from thresher.training import Outcome, Progress, Stateful, train
 
 _EVALUATION_BATCH = 1000
 
@@ -52,31 +53,40 @@ def run(
     Raises RunDirectoryError as `open_run` does, `training.Interrupted` on Ctrl-C once the checkpoint is written,
     and whatever reading the data, pruning and training raise; all are ThresherErrors.
     """
+    device = _usable(device)
     with open_run(out, recipe, resume) as directory:
         finished = directory.result()
         if finished is not None:
             return finished
-        tally = Tally()
-        here = environment(torch.device(device))
+        tally, pruning = Tally(), Stopwatch()
+        here = environment(device)
         # dropout draws from torch's global generators: they start from the recipe's seed and come back after
         with listen(tally), isolated_random_state(recipe.seed):
             splits = load(recipe.data, data_dir, validation=recipe.validation, seed=recipe.seed, download=download)
+            if recipe.batch_size > len(splits.train):
+                raise ArgumentError(
+                    f"batch_size is {recipe.batch_size}, but {splits.train.name} has {len(splits.train)} to train on"
+                )
             model = _initialized(recipe, splits).to(device)
-            start = perf_counter()
-            mask = _mask(recipe, model, splits, directory, resume)
-            seconds_pruning = perf_counter() - start
-            outcome = _trained(recipe, model, mask, splits, directory, tally, resume, checkpoint_every, on_progress)
-        result = result_of(recipe, model, mask, outcome, tally, here, seconds_pruning)
-        weights = {name: tensor.detach().cpu().contiguous() for name, tensor in model.state_dict().items()}
-        write_atomically(
-            directory.model_file,
-            # one entry of metadata: several are written in an order of their own, and the file would not repeat
-            lambda file: save_file(weights, file, {"thresher-recipe": recipe.hash}),
-        )
+            with pruning:
+                mask = _mask(recipe, model, splits, directory)
+            carry: dict[str, Stateful] = {"tally": tally, "pruning": pruning}
+            outcome = _trained(recipe, model, mask, splits, directory, carry, checkpoint_every, on_progress)
+        result = result_of(recipe, model, mask, outcome, tally, here, pruning.seconds)
+        write_weights(model, directory.model_file, ("thresher-recipe", recipe.hash))
         write_text_atomically(directory.result_file, json.dumps(result, indent=2) + "\n")
         # the result is complete: nothing would resume from here
         directory.checkpoint_file.unlink(missing_ok=True)
         return result
+
+
+def _usable(device: torch.device | str) -> torch.device:
+    try:
+        torch.empty(0, device=device)
+    except (RuntimeError, AssertionError) as error:
+        reason = str(error).splitlines()[0]
+        raise ArgumentError(f"device {str(device)!r} cannot be used here: {reason}; 'cpu' always can") from error
+    return torch.device(device)
 
 
 def _initialized(recipe: Recipe, splits: Splits) -> ImageClassifier:
@@ -85,17 +95,23 @@ def _initialized(recipe: Recipe, splits: Splits) -> ImageClassifier:
     return model
 
 
-def _mask(recipe: Recipe, model: ImageClassifier, splits: Splits, directory: RunDirectory, resume: bool) -> Mask:
-    """The run's mask, from its file if it resumes; `model` then has the weights that training starts from."""
-    if resume and directory.mask_file.exists():
-        mask = Mask.load(directory.mask_file)
-    elif recipe.method == "dense":
+def _mask(recipe: Recipe, model: ImageClassifier, splits: Splits, directory: RunDirectory) -> Mask:
+    """The run's mask, and `model` with the weights that training starts from.
+
+    Where training is under way it is read from its file, and what scoring read is in the checkpoint; otherwise it
+    is made, again if need be: a mask without a record of what it was chosen by is none.
+    """
+    if directory.checkpoint_file.exists():
+        return Mask.load(directory.mask_file)
+    if recipe.method == "dense":
         mask = Mask.full(prunable(model))
     else:
+        criterion = criterion_of(recipe.method, cross_entropy, generator(recipe.seed, "random-pruning"))
+        device = next(model.parameters()).device
         mask = prune(
             model,
-            criterion_of(recipe.method, cross_entropy, generator(recipe.seed, "random-pruning")),
-            data=_examples(recipe, splits, next(model.parameters()).device),
+            criterion,
+            data=_examples(recipe, splits, device) if criterion.reads_data else None,
             sparsity=recipe.sparsity,
             allocation=allocation_of(recipe.allocation),
             pattern=pattern_of(recipe.pattern),
@@ -109,9 +125,7 @@ def _mask(recipe: Recipe, model: ImageClassifier, splits: Splits, directory: Run
     return mask
 
 
-def _examples(recipe: Recipe, splits: Splits, device: torch.device) -> Batches | None:
-    if not reads_data(recipe.method):
-        return None
+def _examples(recipe: Recipe, splits: Splits, device: torch.device) -> Batches:
     return scoring_batches(splits, recipe.batch_size, recipe.score_examples, recipe.seed, device)
 
 
@@ -121,8 +135,7 @@ def _trained(
     mask: Mask,
     splits: Splits,
     directory: RunDirectory,
-    tally: Tally,
-    resume: bool,
+    carry: Mapping[str, Stateful],
     checkpoint_every: int,
     on_progress: Callable[[Progress], None] | None,
 ) -> Outcome:
@@ -140,7 +153,7 @@ def _trained(
         rule=rule,
         run_dir=directory.path,
         fingerprint=recipe.hash,
-        resume=resume and directory.checkpoint_file.exists(),
-        carry={"tally": tally, **({"rule": rule} if rule is not None else {})},
+        resume=directory.checkpoint_file.exists(),
+        carry=carry if rule is None else {**carry, "rule": rule},
         on_progress=on_progress,
     )

@@ -45,21 +45,33 @@ class RunDirectory:
         """result.json."""
         return self.path / "result.json"
 
+    @property
+    def begun(self) -> bool:
+        """Whether there is anything to lose: a checkpoint or a result."""
+        return self.checkpoint_file.exists() or self.result_file.exists()
+
     def recipe(self) -> Recipe | None:
         """The recipe the directory was made for, or None if there is none yet."""
         if not self.recipe_file.is_file():
             return None
-        return Recipe.from_json(self.recipe_file.read_text(encoding="utf-8"), str(self.recipe_file))
+        return Recipe.from_json(_text(self.recipe_file), str(self.recipe_file))
 
     def result(self) -> dict[str, Any] | None:
         """The stored result of a finished run, or None."""
         if not self.result_file.is_file():
             return None
         try:
-            result: dict[str, Any] = json.loads(self.result_file.read_text(encoding="utf-8"))
+            result: dict[str, Any] = json.loads(_text(self.result_file))
         except ValueError as error:
             raise FileFormatError(f"{self.result_file} is not readable JSON: {error}; delete it to rerun") from error
         return result
+
+
+def _text(file: Path) -> str:
+    try:
+        return file.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise FileFormatError(f"{file} is not readable text: {error}; move the directory away to start anew") from error
 
 
 @contextmanager
@@ -67,7 +79,8 @@ def open_run(path: Path | str, recipe: Recipe, resume: bool) -> Iterator[RunDire
     """The directory for `recipe` at `path`, made if need be and locked while the block runs.
 
     Raises RunDirectoryError if another process is in it, it cannot be written, it holds other files or another
-    recipe (the fields that differ are listed), or an unfinished run and `resume` was not asked for.
+    recipe (the fields that differ are listed), or an unfinished run and `resume` was not asked for. A directory in
+    which no run got as far as a checkpoint is taken over.
     """
     directory = RunDirectory(Path(path))
     try:
@@ -80,7 +93,7 @@ def open_run(path: Path | str, recipe: Recipe, resume: bool) -> Iterator[RunDire
         raise RunDirectoryError(f"cannot write to {path}: {error.strerror or error}; choose another --out") from error
     try:
         _require_same(directory, recipe, resume)
-        if not directory.recipe_file.exists():
+        if directory.recipe() != recipe:
             write_text_atomically(directory.recipe_file, recipe.to_json())
         yield directory
     finally:
@@ -96,6 +109,8 @@ def _require_same(directory: RunDirectory, recipe: Recipe, resume: bool) -> None
                 f"{directory.path} is no run directory (it holds {', '.join(strangers[:5])}): choose another --out"
             )
         return
+    if not directory.begun:
+        return  # it was refused before it trained, and binds nobody
     differences = stored.differences(recipe)
     if differences:
         listed = "; ".join(f"{name}: {theirs!r} there, {ours!r} here" for name, (theirs, ours) in differences.items())

@@ -18,7 +18,8 @@ class Block:
 
     shape: extent along the leading dimensions of the weight; dimensions beyond it are taken whole, so (4, 4) on a
         convolution is 4 outputs × 4 inputs × the kernel. Blocks at the far edges may be smaller, and their mean
-        is over the weights they have.
+        is over the weights they have. Weights removed before (score -inf) count neither in a
+        block's score nor in its size.
 
     The count is met as nearly as whole blocks allow, the lower one if two are equally near; ties between blocks go
     to the one met first. Raises ArgumentError if the tensor has fewer dimensions than `shape`.
@@ -43,9 +44,10 @@ class Block:
         return None
 
     def pooled(self, scores: Tensor, name: str = "scores") -> Tensor:
-        """Every weight with its block's score."""
+        """Every weight with its block's score; removed ones keep their -inf and do not count in it."""
         block = self._block_of_weight(scores, name)
-        return self._block_scores(scores, block)[block].view(scores.shape)
+        pooled = self._block_scores(scores, block)[block].view(scores.shape)
+        return pooled.masked_fill(scores == -math.inf, -math.inf)
 
     def mask(self, scores: Tensor, kept: int, name: str = "scores") -> Tensor:
         """See Pattern.mask."""
@@ -55,12 +57,13 @@ class Block:
             raise NonFiniteError(f"scores of {name} contain NaN")
         block = self._block_of_weight(scores, name)
         order = self._block_scores(scores, block).argsort(descending=True, stable=True)
-        sizes = torch.bincount(block, minlength=len(order))[order]
+        left = (scores.detach().reshape(-1) != -math.inf).to(torch.int64)
+        sizes = torch.zeros_like(order).scatter_add_(0, block, left)[order]
         cumulative = torch.cat([sizes.new_zeros(1), sizes.cumsum(0)])
         num_blocks = int((cumulative - kept).abs().argmin())  # argmin takes the first: the lower count
         chosen = torch.zeros(len(order), dtype=torch.bool, device=scores.device)
         chosen[order[:num_blocks]] = True
-        return chosen[block].view(scores.shape)
+        return (chosen[block] & left.bool()).view(scores.shape)
 
     def _block_of_weight(self, scores: Tensor, name: str) -> Tensor:
         if scores.dim() < len(self.shape):
@@ -79,5 +82,7 @@ class Block:
     def _block_scores(self, scores: Tensor, block: Tensor) -> Tensor:
         num_blocks = int(block.max()) + 1 if block.numel() else 0
         how: Literal["mean", "amax"] = "mean" if self.pool == "mean" else "amax"
-        zeros = scores.new_zeros(num_blocks)
-        return zeros.scatter_reduce(0, block, scores.detach().reshape(-1), how, include_self=False)
+        flat = scores.detach().reshape(-1)
+        there = flat != -math.inf
+        none_left = scores.new_full((num_blocks,), -math.inf)
+        return none_left.scatter_reduce(0, block[there], flat[there], how, include_self=False)

@@ -63,6 +63,9 @@ def prune(
     >>> prune(net, Magnitude(), sparsity=0.75)
     Mask(2 tensors, 48 of 192 kept, sparsity 0.7500)
     """
+    _require_objects(model=model, criterion=criterion, allocation=allocation, pattern=pattern, schedule=schedule)
+    if example is not None and not isinstance(example, Tensor):
+        raise ArgumentError(f"example is a tensor shaped as one batch: got {type(example).__name__}")
     pattern = Unstructured() if pattern is None else pattern
     schedule = OneShot() if schedule is None else schedule
     check_on_collapse(on_collapse, pattern)  # before the rounds, not after them
@@ -76,17 +79,26 @@ def prune(
     target = Target.of(mask, protected, sparsity, allocation, pattern)
 
     beyond_repair = protected | {n for n, m in mask.items() if not m.any()}
-    last_seen: dict[str, Tensor] = {}  # the score of every weight in the last round it was there
+    last_alive: dict[str, Tensor] = {}  # the scores of each tensor in the last round that found something in it
     for number in range(1, schedule.rounds + 1):
         weights = {n: p.detach().masked_fill(~mask[n], 0.0) for n, p in tensors.items()}
         scores = _checked(criterion.scores(model, weights, data, example), weights, type(criterion).__name__)
         # a removed weight must not come back, whatever it scores
         scores = {n: s.masked_fill(~mask[n], -torch.inf) for n, s in scores.items()}
-        last_seen = {n: torch.where(mask[n], s, last_seen.get(n, s)) for n, s in scores.items()}
+        last_alive |= {n: s for n, s in scores.items() if n not in last_alive or mask[n].any()}
         pooled = {n: pattern.pooled(s, n) for n, s in scores.items() if n not in protected}
         counts = target.counts(pooled, schedule, number / schedule.rounds)
         mask = Mask({n: pattern.mask(scores[n], counts[n], n) & m if n in counts else m for n, m in mask.items()})
-    return settle_collapse(model, mask, last_seen, beyond_repair, on_collapse, example)
+    return settle_collapse(model, mask, last_alive, beyond_repair, on_collapse, example)
+
+
+def _require_objects(**parts: object) -> None:
+    for name, part in parts.items():
+        if isinstance(part, str | type):
+            came = part.__name__ if isinstance(part, type) else repr(part)
+            raise ArgumentError(f"{name} is an object, such as th.SNIP(loss) or th.ERK(): got {came}")
+    if not isinstance(parts["model"], nn.Module):
+        raise ArgumentError(f"model is a torch.nn.Module: got {type(parts['model']).__name__}")
 
 
 def _chosen(model: nn.Module, parameters: Iterable[str] | Mapping[str, nn.Parameter] | None) -> dict[str, nn.Parameter]:

@@ -38,8 +38,9 @@ def settle_collapse(
     """`mask`, or with "repair" the mask in which every empty layer has its best weight back.
 
     `beyond_repair` names tensors that are not touched: protected ones, and those a starting mask had emptied.
-    A repaired mask that still cuts every path is warned of. Where the input's shape is not known only empty
-    layers are looked for. Raises CollapseError for "raise".
+    A repaired mask that still cuts every path is warned of. Where the model does not run on an input of the shape it
+    seems to take and no `example` is given, only empty layers are looked for. Raises CollapseError for "raise",
+    ArgumentError if the model does not run on `example`.
     """
     if on_collapse == "ignore":
         return mask
@@ -58,9 +59,13 @@ def settle_collapse(
 def _collapsed(model: nn.Module, mask: Mask, example: Tensor | None) -> str | None:
     """What is cut off, in one line, or None."""
     try:
-        shaped = example_input(model, example)
-    except ArgumentError:
+        report = collapse(model, mask, example_input(model, example))
+    except Exception as error:  # whatever the model raises on an input it does not take
+        if example is not None:
+            raise ArgumentError(
+                f"the model does not run on example= of shape {tuple(example.shape)}: {type(error).__name__}: {error}"
+            ) from error
+        # nobody promised that the shape guessed from the first layer is right, and the mask is worth keeping
         empty = [name for name, count in mask.counts.items() if count == 0 and mask[name].numel()]
         return f"layers with nothing left: {', '.join(empty)}" if empty else None
-    report = collapse(model, mask, shaped)
     return report.describe() if report.collapsed_layers or report.disconnected else None

@@ -33,11 +33,16 @@ def headline(recipe: Mapping[str, Any], result: Mapping[str, Any]) -> str:
             f"{_METHODS.get(method.lower(), method)} kept {count(kept)} of {count(prunable)} weights "
             f"({share(result['sparsity'])} removed) of {model} and trained it"
         )
-    epochs = f"{result['epochs']:g}"
+    epochs = f"{result['epochs']:.3g}" if result["epochs"] < 100 else f"{result['epochs']:.0f}"
     return (
         f"{done} on {recipe['data']} for {epochs} epoch{'' if epochs == '1' else 's'}: "
-        f"{_ending(result['test_error_final_pct'])}"
+        f"{_ending(result['test_error_final_pct'])}{_warning(result)}"
     )
+
+
+def _warning(result: Mapping[str, Any]) -> str:
+    cut = result["kept"] and not result["collapse"]["effective_kept"]
+    return "; no path from input to output is left, so it computes a constant" if cut else ""
 
 
 def _ending(error: float | None) -> str:
@@ -54,7 +59,7 @@ def connection(result: Mapping[str, Any]) -> list[str]:
     collapse, kept = result["collapse"], result["kept"]
     gone, effective = collapse["collapsed_layers"], collapse["effective_kept"]
     if not gone:
-        said = ["Nothing was cut off: every pruned layer keeps at least one weight."]
+        said = ["No layer was emptied: each keeps at least one weight."]
     else:
         noun = "layer keeps" if len(gone) == 1 else "layers keep"
         said = [f"{len(gone)} {noun} nothing at all: {', '.join(map(str, gone))}."]

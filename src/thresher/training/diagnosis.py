@@ -5,18 +5,10 @@ from collections.abc import Callable, Iterable
 import torch
 from torch import Tensor, nn
 
-from thresher.core.errors import ArgumentError, NonFiniteError
+from thresher.core.errors import NonFiniteError
 from thresher.core.untouched import call_with, untouched
 
 _ADVICE = "lower the learning rate, clip the gradient (clip_norm), or check the scale of the inputs"
-
-
-def require_scalar(loss: object) -> None:
-    """Raise ArgumentError unless `loss` is one number in a tensor."""
-    if not isinstance(loss, Tensor):
-        raise ArgumentError(f"loss returned {type(loss).__name__}; expected a tensor of one number")
-    if loss.dim() != 0:
-        raise ArgumentError(f"loss returned shape {tuple(loss.shape)}; expected one number, e.g. reduction='mean'")
 
 
 def nonfinite_loss(model: nn.Module, inputs: Tensor, what: str, training: bool) -> NonFiniteError:

@@ -7,9 +7,10 @@ import torch
 from torch import Tensor, nn
 
 from thresher.core import Data, Loss, read_batches
+from thresher.core.loss_value import loss_value
 from thresher.core.prunable import device_of
 from thresher.core.untouched import first_tensor, untouched
-from thresher.training.diagnosis import nonfinite_loss, require_scalar
+from thresher.training.diagnosis import nonfinite_loss
 from thresher.training.wrong import count_wrong
 
 
@@ -42,8 +43,7 @@ def evaluate(model: nn.Module, data: Data, loss: Loss, purpose: str) -> Evaluati
     with untouched(model, training=False), torch.no_grad():
         for inputs, targets in read_batches(data, purpose, device):
             outputs = first_tensor(model(inputs))
-            value = loss(outputs, targets)
-            require_scalar(value)
+            value = loss_value(loss, outputs, targets)
             losses.append(value)
             wrong.append(count_wrong(outputs, targets))
             sizes.append(len(targets))

@@ -8,10 +8,11 @@ from torch.nn.utils import clip_grad_norm_
 from torch.optim import Optimizer
 
 from thresher.core import Batch, Loss, read_batches
+from thresher.core.loss_value import loss_value
 from thresher.core.prunable import device_of
 from thresher.core.touch import report_touch
 from thresher.core.untouched import first_tensor
-from thresher.training.diagnosis import bad_parameter, nonfinite_loss, require_scalar
+from thresher.training.diagnosis import bad_parameter, nonfinite_loss
 from thresher.training.interruption import StopRequest
 from thresher.training.learning_rate import learning_rate_at
 from thresher.training.plan import TrainingPlan
@@ -65,8 +66,7 @@ class Loop:
                 group["lr"] = rate
             optimizer.zero_grad(set_to_none=True)
             outputs = first_tensor(self._model(inputs))
-            loss = self._loss(outputs, targets)
-            require_scalar(loss)
+            loss = loss_value(self._loss, outputs, targets)
             state.add(loss, count_wrong(outputs, targets), len(targets))
             looking = state.waiting >= self._look_every
             if looking:

@@ -7,8 +7,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from thresher.analysis.tracing import RECURRENT_CELLS
-
+# the names torch gives its fused recurrent functions
+RECURRENT = ("lstm", "gru", "rnn_tanh", "rnn_relu")
+RECURRENT_CELLS = tuple(f"{name}_cell" for name in RECURRENT)
 _GATES = dict(zip(RECURRENT_CELLS, (4, 3, 1, 1), strict=True))
 
 
