@@ -230,7 +230,8 @@ def test_starting_anew_leaves_no_hook_behind():
     optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
     keep = FixedMask(Mask({"weight": torch.tensor([[True, False], [True, True]])}))
     keep.start(model, optimizer)
-    keep.start(torch.nn.Linear(2, 2, bias=False), optimizer)
+    other = torch.nn.Linear(2, 2, bias=False)
+    keep.start(other, torch.optim.SGD(other.parameters(), lr=0.1))
     model(torch.ones(1, 2)).sum().backward()
     assert model.weight.grad[0, 1] == 1.0
 
@@ -264,3 +265,10 @@ def test_state_round_trip_goes_on_as_if_nothing_happened(holding):
     assert torch.equal(model.weight, twin.weight)
     for own, held in zip(keep.state_dict()["held"], again.state_dict()["held"], strict=True):
         assert torch.equal(own, held)
+
+
+def test_the_optimizer_of_another_model_is_refused():
+    model, other = torch.nn.Linear(2, 2), torch.nn.Linear(2, 2)
+    keep = FixedMask(Mask({"weight": torch.ones(2, 2, dtype=torch.bool)}))
+    with pytest.raises(ArgumentError, match="none of the masked parameters"):
+        keep.start(model, torch.optim.SGD(other.parameters(), lr=0.1))

@@ -9,10 +9,11 @@ from thresher.training import Interrupted
 from thresher.training.interruption import deferred_interrupt
 
 
-def test_ctrl_c_in_a_process_of_its_own(toy, same, spawn, tmp_path):
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_ctrl_c_and_sigterm_in_a_process_of_its_own(toy, same, spawn, tmp_path, number):
     process = spawn(tmp_path / "stopped", "interrupted")
     assert process.stdout.readline() == "step 20\n"
-    process.send_signal(signal.SIGINT)
+    process.send_signal(number)
     said = process.communicate(timeout=60)[0]
     assert process.returncode == 3, said
     assert said.startswith("Interrupted stopped after step 20 of 40; ")
@@ -32,11 +33,15 @@ def test_the_first_is_deferred_the_second_is_not_and_the_handler_comes_back():
     assert signal.getsignal(signal.SIGINT) is before
 
 
-def test_the_handler_comes_back_after_an_error():
-    before = signal.getsignal(signal.SIGINT)
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_the_handler_comes_back_after_an_error(number):
+    before = signal.getsignal(number)
+    with deferred_interrupt():
+        assert signal.getsignal(number) is not before
+    assert signal.getsignal(number) is before
     with pytest.raises(ZeroDivisionError), deferred_interrupt():
         raise ZeroDivisionError
-    assert signal.getsignal(signal.SIGINT) is before
+    assert signal.getsignal(number) is before
 
 
 def test_where_it_is_ignored_it_stays_ignored():

@@ -28,6 +28,11 @@ def demo(
     """Prune lenet-300-100 at initialisation by five methods, train each on handwritten digits, compare.
 
     Takes about a minute and needs no data: 1,797 images of 8 × 8 pixels come with the package.
+
+    Examples:
+
+    * `thresher demo`
+    * `thresher demo --seed 1 --out /tmp/demo --json`
     """
     torch.set_num_threads(1)  # on layers this small a second thread costs more than it brings
     here = console(as_json=True)

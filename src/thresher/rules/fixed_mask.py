@@ -55,9 +55,16 @@ class FixedMask:
     def start(self, model: nn.Module, optimizer: torch.optim.Optimizer) -> None:
         """Apply the mask to `model` and watch over `optimizer` from now on.
 
-        Raises MaskMismatchError if the mask is for another model. Starting again moves the rule to the new pair.
+        Raises MaskMismatchError if the mask is for another model, ArgumentError if the optimizer is. Starting again
+        moves the rule to the new pair.
         """
         parameters = self.mask.parameters_of(model)
+        watched = {id(p) for group in optimizer.param_groups for p in group["params"]}
+        if parameters and not any(id(p) in watched for p in parameters.values()):
+            raise ArgumentError(
+                f"the optimizer updates none of the masked parameters ({', '.join(parameters)}): pass the one that "
+                "trains this model"
+            )
         for hook in self._hooks:
             hook.remove()
         self._masked = [(p, KeepBits(self.mask[name].to(p.device))) for name, p in parameters.items()]
