@@ -32,7 +32,7 @@ SUPPORT = {
     "patterns": {"pattern"},
     "schedules": {"schedule"},
     "initializers": set(),
-    "rules": {"rule"},
+    "rules": set(),
 }
 
 

@@ -116,9 +116,19 @@ def test_the_parser_too_answers_machines_in_json(capsys, words):
     assert json.loads(out)["error"] == "UsageError"
 
 
-def test_a_reader_that_has_had_enough_is_no_failure(tmp_path):
-    command = [sys.executable, "-m", "thresher", "train", "--help"]
+@pytest.mark.parametrize("words", [["--help"], ["train", "--help"], ["--version"]])
+def test_a_reader_that_has_had_enough_is_no_failure(words):
+    command = [sys.executable, "-m", "thresher", *words]
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
         process.stdout.close()
-        err = process.stderr.read()
-    assert "Traceback" not in err
+        assert process.stderr.read() == ""
+    assert process.returncode == 0
+
+
+def test_a_full_disk_under_standard_output_is_one_line():
+    with open("/dev/full", "w") as full:
+        done = subprocess.run(
+            [sys.executable, "-m", "thresher", "--version"], stdout=full, stderr=subprocess.PIPE, text=True, check=False
+        )
+    assert done.returncode == 1
+    assert done.stderr == "thresher: cannot write: No space left on device\n"

@@ -225,3 +225,30 @@ def test_a_factory_that_exits_is_answered(capsys, tmp_path, monkeypatch):
     code, _, err = call(capsys, "prune", "--model", "leaver:net", "--sparsity", 0.5)
     assert code == 1
     assert "raised SystemExit: 3" in err
+
+
+def test_a_model_that_does_not_take_the_guessed_input_still_gets_its_mask(capsys, tmp_path, monkeypatch):
+    (tmp_path / "crossed.py").write_text(
+        textwrap.dedent(
+            """
+            from torch import nn
+            class Crossed(nn.Module):
+                def __init__(self):
+                    super().__init__()
+                    self.second, self.first = nn.Linear(4, 2), nn.Linear(8, 4)
+                def forward(self, x):
+                    return self.second(self.first(x))
+            """
+        )
+    )
+    monkeypatch.chdir(tmp_path)
+    words = ["prune", "--model", "crossed:Crossed", "--sparsity", 0.5, "--on-collapse", "ignore", "--json"]
+    code, out, _ = call(capsys, *words)
+    assert code == 0
+    assert json.loads(out)["cost"] is None
+    assert Mask.load(tmp_path / "mask.safetensors").kept == 20
+    code, out, _ = call(capsys, *words, "--input-shape", "8")
+    assert json.loads(out)["cost"]["kept_macs"] == 20
+    code, _, err = call(capsys, *words, "--input-shape", "3")
+    assert code == 2
+    assert "does not run on an input of shape (3,)" in err

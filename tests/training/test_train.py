@@ -13,7 +13,7 @@ from thresher.core.seeds import isolated_random_state
 from thresher.training import evaluate, learning_rate_at
 from thresher.training.interruption import StopRequest
 from thresher.training.loop import Loop
-from thresher.training.rule import NoRule
+from thresher.training.no_rule import NoRule
 from thresher.training.state import TrainingState
 
 cross_entropy = nn.functional.cross_entropy

@@ -10,7 +10,6 @@ from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode
 from torch.utils.flop_counter import FlopCounterMode
 
-from thresher.analysis import unfused
 from thresher.analysis.tracing import (
     OPERANDS,
     TorchFunction,
@@ -19,13 +18,9 @@ from thresher.analysis.tracing import (
     plain_name,
     tensors_in,
 )
+from thresher.analysis.unfused import UNFUSED
 from thresher.core.mask import Mask
 from thresher.core.recurrent import RECURRENT, RECURRENT_CELLS
-
-_UNFUSED: dict[str, TorchFunction] = {
-    "multi_head_attention_forward": unfused.multi_head_attention_forward,
-    "scaled_dot_product_attention": unfused.scaled_dot_product_attention,
-}
 
 
 class MacCounter(TorchFunctionMode):
@@ -58,9 +53,9 @@ class MacCounter(TorchFunctionMode):
     ) -> Any:
         kwargs = kwargs or {}
         name = plain_name(func)
-        if name in _UNFUSED:
+        if name in UNFUSED:
             with self:
-                return _UNFUSED[name](*args, **kwargs)
+                return UNFUSED[name](*args, **kwargs)
         if name == "einsum":  # the order of its contractions is torch's to choose: count what it runs
             with FlopCounterMode(display=False) as flops:
                 out = func(*args, **kwargs)

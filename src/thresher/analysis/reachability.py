@@ -8,7 +8,6 @@ import torch
 from torch import Tensor
 from torch.overrides import TorchFunctionMode
 
-from thresher.analysis import unfused
 from thresher.analysis.flow_table import CONSTANTS, RULES
 from thresher.analysis.signals import Signals, opened
 from thresher.analysis.tracing import (
@@ -18,11 +17,11 @@ from thresher.analysis.tracing import (
     plain_name,
     tensors_in,
 )
+from thresher.analysis.unfused import UNFUSED
 from thresher.core.recurrent import RECURRENT, RECURRENT_CELLS, recurrent_cell, recurrent_layer
 
 _SPELLED_OUT: dict[str, TorchFunction] = {
-    "multi_head_attention_forward": unfused.multi_head_attention_forward,
-    "scaled_dot_product_attention": unfused.scaled_dot_product_attention,
+    **UNFUSED,
     **{name: partial(recurrent_layer, name) for name in RECURRENT},
     **{name: partial(recurrent_cell, name) for name in RECURRENT_CELLS},
 }

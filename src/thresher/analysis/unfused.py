@@ -6,6 +6,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from thresher.analysis.tracing import TorchFunction
 from thresher.core.errors import ArgumentError
 
 
@@ -127,3 +128,10 @@ def _bias_of_scores(
         mask = F.pad(mask, (0, k_BHSD.size(-2) - mask.size(-1)))
         total = mask if total is None else total + mask
     return total
+
+
+# plain name → the same function in parts that a TorchFunctionMode can see
+UNFUSED: dict[str, TorchFunction] = {
+    "multi_head_attention_forward": multi_head_attention_forward,
+    "scaled_dot_product_attention": scaled_dot_product_attention,
+}

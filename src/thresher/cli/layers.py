@@ -7,6 +7,7 @@ import torch
 from torch import Tensor, nn
 
 from thresher.analysis import collapse, cost
+from thresher.cli.factory import one_line
 from thresher.core.errors import ArgumentError
 from thresher.core.example import example_input
 from thresher.core.mask import Mask
@@ -33,15 +34,14 @@ def mask_rows(mask: Mapping[str, Tensor]) -> list[dict[str, Any]]:
 def layer_rows(model: nn.Module, mask: Mask, shape: tuple[int, ...] | None = None) -> dict[str, Any]:
     """`layers` with multiply-adds, `cost` and what is cut off (`collapse`, in a line).
 
-    Where the model's input shape is not known the last two are None and so are the multiply-adds.
+    Where the model's input shape is not known, or guessed and wrong, the last two are None and so are the
+    multiply-adds. Raises ArgumentError if the model does not run on an input of `shape`.
     """
     try:
         example = example_input(model, None if shape is None else torch.ones((1, *shape)))
-    except ArgumentError:
+        bill, cut = cost(model, mask, example), collapse(model, mask, example)
+    except Exception as error:  # whatever the user's model raises on an input it does not take
+        if shape is not None:
+            raise ArgumentError(f"the model does not run on an input of shape {shape}: {one_line(error)}") from error
         return {"layers": mask_rows(mask), "cost": None, "collapse": None}
-    bill = cost(model, mask, example)
-    return {
-        "layers": cost_rows(bill, mask),
-        "cost": cost_summary(bill),
-        "collapse": collapse(model, mask, example).describe(),
-    }
+    return {"layers": cost_rows(bill, mask), "cost": cost_summary(bill), "collapse": cut.describe()}

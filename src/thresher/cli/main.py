@@ -55,21 +55,31 @@ def main(arguments: list[str] | None = None) -> None:
     )
     as_json = "--json" in words
     try:
-        app(words)  # exits by itself: 0, 2 for wrong arguments, 130 for Ctrl-C
-    except SystemExit as stop:
-        if as_json and stop.code == EXIT_USAGE:  # the parser has said on standard error what is wrong
-            print(json.dumps({"error": "UsageError", "message": "wrong arguments; see standard error"}))
-        raise
+        code = _code_of(words, as_json)
+        sys.stdout.flush()
     except ThresherError as error:
-        sys.exit(_report(error, as_json, console))
+        code = _report(error, as_json, console)
     except BrokenPipeError:
-        # whoever read standard output has had enough; the work is done
-        sys.stdout = open(os.devnull, "w")  # noqa: SIM115  # or the interpreter complains again as it exits
-        sys.exit(0)
+        code = 0  # whoever read standard output has had enough; the work is done
+        sys.stdout = open(os.devnull, "w")  # noqa: SIM115  # or the interpreter complains as it flushes the old one
     except OSError as error:
         console.print(f"thresher: cannot write: {error.strerror or error}", style="red", markup=False)
         sys.stdout = open(os.devnull, "w")  # noqa: SIM115
-        sys.exit(EXIT_FAILED)
+        code = EXIT_FAILED
+    sys.exit(code)
+
+
+def _code_of(words: list[str], as_json: bool) -> int:
+    """The exit code that typer, which exits by itself, gives the command."""
+    try:
+        app(words)
+    except SystemExit as stop:
+        if isinstance(stop.__context__, BrokenPipeError):  # typer makes a failure of it
+            raise stop.__context__ from None
+        if as_json and stop.code == EXIT_USAGE:  # the parser has said on standard error what is wrong
+            print(json.dumps({"error": "UsageError", "message": "wrong arguments; see standard error"}))
+        return stop.code if isinstance(stop.code, int) else 0
+    return 0
 
 
 def _report(error: ThresherError, as_json: bool, console: Console) -> int:

@@ -108,10 +108,11 @@ def _mask(recipe: Recipe, model: ImageClassifier, splits: Splits, directory: Run
     else:
         criterion = criterion_of(recipe.method, cross_entropy, generator(recipe.seed, "random-pruning"))
         device = next(model.parameters()).device
+        examples = scoring_batches(splits, recipe.batch_size, recipe.score_examples, recipe.seed, device)
         mask = prune(
             model,
             criterion,
-            data=_examples(recipe, splits, device) if criterion.reads_data else None,
+            data=examples if criterion.reads_data else None,
             sparsity=recipe.sparsity,
             allocation=allocation_of(recipe.allocation),
             pattern=pattern_of(recipe.pattern),
@@ -123,10 +124,6 @@ def _mask(recipe: Recipe, model: ImageClassifier, splits: Splits, directory: Run
     if recipe.reinitialize:
         INITIALIZERS[recipe.initializer].initialize_(model, generator(recipe.seed, "reinitialization"))
     return mask
-
-
-def _examples(recipe: Recipe, splits: Splits, device: torch.device) -> Batches:
-    return scoring_batches(splits, recipe.batch_size, recipe.score_examples, recipe.seed, device)
 
 
 def _trained(

@@ -85,7 +85,8 @@ def prune(
         scores = _checked(criterion.scores(model, weights, data, example), weights, type(criterion).__name__)
         # a removed weight must not come back, whatever it scores
         scores = {n: s.masked_fill(~mask[n], -torch.inf) for n, s in scores.items()}
-        last_alive |= {n: s for n, s in scores.items() if n not in last_alive or mask[n].any()}
+        if on_collapse == "repair":
+            last_alive |= {n: s for n, s in scores.items() if n not in last_alive or mask[n].any()}
         pooled = {n: pattern.pooled(s, n) for n, s in scores.items() if n not in protected}
         counts = target.counts(pooled, schedule, number / schedule.rounds)
         mask = Mask({n: pattern.mask(scores[n], counts[n], n) & m if n in counts else m for n, m in mask.items()})

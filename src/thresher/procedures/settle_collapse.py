@@ -39,8 +39,8 @@ def settle_collapse(
 
     `beyond_repair` names tensors that are not touched: protected ones, and those a starting mask had emptied.
     A repaired mask that still cuts every path is warned of. Where the model does not run on an input of the shape it
-    seems to take and no `example` is given, only empty layers are looked for. Raises CollapseError for "raise",
-    ArgumentError if the model does not run on `example`.
+    seems to take and no `example` is given, only empty layers are looked for, and a wrong guess is warned of.
+    Raises CollapseError for "raise", ArgumentError if the model does not run on `example`.
     """
     if on_collapse == "ignore":
         return mask
@@ -65,7 +65,14 @@ def _collapsed(model: nn.Module, mask: Mask, example: Tensor | None) -> str | No
             raise ArgumentError(
                 f"the model does not run on example= of shape {tuple(example.shape)}: {type(error).__name__}: {error}"
             ) from error
-        # nobody promised that the shape guessed from the first layer is right, and the mask is worth keeping
+        # the shape guessed from the first layer may be wrong, and the mask is worth keeping
+        if not isinstance(error, ArgumentError):
+            warnings.warn(
+                f"paths were not checked, the model raised {type(error).__name__} on an input of the shape its first "
+                "layer reads: pass example=",
+                CollapseWarning,
+                stacklevel=4,
+            )
         empty = [name for name, count in mask.counts.items() if count == 0 and mask[name].numel()]
         return f"layers with nothing left: {', '.join(empty)}" if empty else None
     return report.describe() if report.collapsed_layers or report.disconnected else None

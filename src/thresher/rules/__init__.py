@@ -1,7 +1,7 @@
 """Rules: what holds while training."""
 
+from thresher.core.rule import Rule
 from thresher.rules.fixed_mask import FixedMask
-from thresher.rules.rule import Rule
 
 RULES: dict[str, type[Rule]] = {"fixed-mask": FixedMask}
 

@@ -1,15 +1,16 @@
 """Training from a plan: resumable to the bit, measured as it goes, stopped with a reason when it diverges."""
 
+from thresher.core.rule import Rule
 from thresher.training.checkpoint import Stateful, load_checkpoint, save_checkpoint
 from thresher.training.evaluate import Evaluation, evaluate
 from thresher.training.interruption import Interrupted
 from thresher.training.learning_rate import SCHEDULES, learning_rate_at
 from thresher.training.metrics import MetricsFile, Row
+from thresher.training.no_rule import NoRule
 from thresher.training.optimizers import OPTIMIZERS, make_optimizer
 from thresher.training.outcome import Outcome
 from thresher.training.plan import TrainingPlan
 from thresher.training.progress import Progress, ProgressBar
-from thresher.training.rule import NoRule, Rule
 from thresher.training.stream import TrainingStream
 from thresher.training.train import train
 

@@ -10,6 +10,7 @@ from torch.optim import Optimizer
 from thresher.core import Batch, Loss, read_batches
 from thresher.core.loss_value import loss_value
 from thresher.core.prunable import device_of
+from thresher.core.rule import Rule
 from thresher.core.touch import report_touch
 from thresher.core.untouched import first_tensor
 from thresher.training.diagnosis import bad_parameter, nonfinite_loss
@@ -17,7 +18,6 @@ from thresher.training.interruption import StopRequest
 from thresher.training.learning_rate import learning_rate_at
 from thresher.training.plan import TrainingPlan
 from thresher.training.progress import Progress
-from thresher.training.rule import Rule
 from thresher.training.state import TrainingState
 from thresher.training.stream import TrainingStream
 from thresher.training.wrong import count_wrong

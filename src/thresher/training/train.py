@@ -11,17 +11,18 @@ from torch import nn
 from thresher.core import Data, Loss
 from thresher.core.errors import ArgumentError, RunDirectoryError
 from thresher.core.prunable import device_of
+from thresher.core.rule import Rule
 from thresher.training.checkpoint import Stateful, load_checkpoint, save_checkpoint
 from thresher.training.interruption import Interrupted, StopRequest, deferred_interrupt
 from thresher.training.loop import Loop
 from thresher.training.measure import measure
 from thresher.training.metrics import MetricsFile
+from thresher.training.no_rule import NoRule
 from thresher.training.optimizers import make_optimizer
 from thresher.training.outcome import Outcome
 from thresher.training.plan import TrainingPlan
 from thresher.training.progress import Progress
 from thresher.training.random_state import RandomState
-from thresher.training.rule import NoRule, Rule
 from thresher.training.state import TrainingState
 from thresher.training.stream import TrainingStream
 
