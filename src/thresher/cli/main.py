@@ -87,6 +87,5 @@ def _report(error: ThresherError, as_json: bool, console: Console) -> int:
     if as_json:
         print(json.dumps({"error": type(error).__name__, "message": str(error)}))
     if isinstance(error, Interrupted):
-        console.print(f"go on with: thresher train --out {error.path.parent} --resume", markup=False, soft_wrap=True)
         return EXIT_INTERRUPTED
     return EXIT_USAGE if isinstance(error, ArgumentError) else EXIT_FAILED

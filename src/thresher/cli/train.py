@@ -1,6 +1,7 @@
 """`thresher train`: prune at initialisation, train, report."""
 
 import dataclasses
+import shlex
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -8,12 +9,12 @@ import torch
 import typer
 
 from thresher.cli import options
-from thresher.cli.output import present
+from thresher.cli.output import console, present
 from thresher.core.errors import ArgumentError, FileFormatError
 from thresher.experiments import Recipe, protocol, run
 from thresher.experiments.run_directory import RunDirectory
 from thresher.initializers import INITIALIZERS
-from thresher.training import OPTIMIZERS, ProgressBar
+from thresher.training import OPTIMIZERS, Interrupted, ProgressBar
 
 _EXAMPLES = """
 Examples:
@@ -130,17 +131,23 @@ def train(
     if threads is not None:
         torch.set_num_threads(threads)
     directory = Path("runs") / recipe.name if out is None else out
-    with ProgressBar(f"{recipe.model} on {recipe.data}") as bar:
-        result = run(
-            recipe,
-            directory,
-            data_dir=data_dir,
-            resume=resume,
-            device=device,
-            download=not no_download,
-            checkpoint_every=checkpoint_every,
-            on_progress=bar,
-        )
+    try:
+        with ProgressBar(f"{recipe.model} on {recipe.data}") as bar:
+            result = run(
+                recipe,
+                directory,
+                data_dir=data_dir,
+                resume=resume,
+                device=device,
+                download=not no_download,
+                checkpoint_every=checkpoint_every,
+                on_progress=bar,
+            )
+    except Interrupted:
+        place = [] if data_dir is None else ["--data-dir", str(data_dir)]  # where the data is, no recipe says
+        again = shlex.join(["thresher", "train", "--out", str(directory), "--resume", *place])
+        console(as_json=True).print(f"go on with: {again}", markup=False, highlight=False, soft_wrap=True)
+        raise
     present(result, directory, json)
 
 
