@@ -11,6 +11,7 @@ SOURCE = Path(thresher.__file__).parent
 
 # package → (floor, tower). The towers stand side by side on floors 2 and 3; below and above there is one house.
 FLOORS = {
+    "_kernels": (0, "both"),  # compiled
     "core": (0, "both"),
     "ops": (1, "both"),
     "criteria": (2, "methods"),
@@ -26,6 +27,7 @@ FLOORS = {
     "models": (2, "shell"),
     "training": (3, "shell"),
     "experiments": (4, "both"),
+    "bench": (4, "both"),
     "papers": (5, "both"),
     "report": (5, "both"),
     "cli": (6, "both"),

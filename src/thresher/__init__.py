@@ -7,11 +7,12 @@
 13310
 """
 
-from thresher import analysis, data, models
+from thresher import analysis, data, layers, models, ops
 from thresher.allocations import ERK, LAMP, Global, PerTensor, Uniform
 from thresher.core import Batch, Mask, Step, ThresherError, Touch, listen, prunable
 from thresher.criteria import SNIP, GradientMagnitude, GraSP, Magnitude, Random, SynFlow
 from thresher.initializers import VarianceScaling
+from thresher.layers import densify, sparsify
 from thresher.patterns import Block, Channel, NofM, Unstructured
 from thresher.procedures import CollapseWarning, prune
 from thresher.rules import FixedMask
@@ -47,8 +48,12 @@ __all__ = [
     "VarianceScaling",
     "analysis",
     "data",
+    "densify",
+    "layers",
     "listen",
     "models",
+    "ops",
     "prunable",
     "prune",
+    "sparsify",
 ]

@@ -5,10 +5,14 @@ import pytest
 from thresher.cli.main import main
 
 
-def test_the_demo_ends_with_a_table_and_a_report(capsys, tmp_path):
+def test_the_demo_ends_with_a_table_and_a_report(capsys, monkeypatch, tmp_path):
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))  # of what layers cost on this machine
+    kept = []
+    monkeypatch.setattr("thresher.cli.demo.keep_freed_memory", lambda: kept.append(True))
     with pytest.raises(SystemExit) as stop:
         main(["demo", "--out", str(tmp_path)])
     assert not stop.value.code
+    assert kept == [True]
     out = capsys.readouterr().out
     results = {m: json.loads((tmp_path / "seed0" / m / "result.json").read_text()) for m in ("dense", "random", "snip")}
     for method, result in results.items():

@@ -18,9 +18,9 @@ def call(capsys, *words):
 def test_help_of_every_command_shows_examples(capsys):
     code, out, _ = call(capsys, "--help")
     assert code == 0
-    for command in ("demo", "train", "prune", "inspect"):
+    for command in ("demo", "train", "prune", "inspect", "bench"):
         assert command in out
-    for command in ("train", "prune", "inspect"):
+    for command in ("train", "prune", "inspect", "bench"):
         code, out, _ = call(capsys, command, "--help")
         assert code == 0
         assert f"thresher {command}" in out

@@ -11,6 +11,7 @@ import pytest
 from thresher.cli.main import main
 
 SMALL = ["--data", "digits", "--model", "lenet-300-100", "--method", "snip", "--sparsity", "0.9"]
+FIXED = [*SMALL, "--engine", "masked"]  # what the default chooses depends on the machine
 
 
 def call(capsys, *words):
@@ -21,7 +22,7 @@ def call(capsys, *words):
 
 
 def test_json_is_the_last_line_and_has_what_was_promised(capsys, tmp_path):
-    code, out, _ = call(capsys, *SMALL, "--steps", "20", "--out", str(tmp_path / "run"), "--json")
+    code, out, _ = call(capsys, *FIXED, "--steps", "20", "--out", str(tmp_path / "run"), "--json")
     assert code == 0
     result = json.loads(out.splitlines()[-1])
     promised = "run sparsity kept test_error_final_pct test_error_best_pct seconds_per_step engine"
@@ -39,12 +40,42 @@ def test_json_is_the_last_line_and_has_what_was_promised(capsys, tmp_path):
 
 def test_the_table_for_people_and_the_default_directory(capsys, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    code, out, _ = call(capsys, *SMALL, "--steps", "5")
+    code, out, _ = call(capsys, *SMALL, "--steps", "5", "--engine", "sparse")
     assert code == 0
+    assert "sparse, in 3 of 3 layers" in out
     (run,) = (tmp_path / "runs").iterdir()
     assert re.fullmatch(r"digits-lenet-300-100-snip-0\.9-seed0-[0-9a-f]{8}", run.name)
     assert "5,020 of 50,200" in " ".join(out.split())
     assert f"{run.name}/report.html" in out
+
+
+def test_freed_memory_is_kept_before_anything_is_allocated(capsys, monkeypatch, tmp_path):
+    calls = []
+    monkeypatch.setattr("thresher.cli.train.keep_freed_memory", lambda: calls.append("kept"))
+    monkeypatch.setattr("thresher.cli.train.run", lambda *_, **__: calls.append("run"))
+    monkeypatch.setattr("thresher.cli.train.present", lambda *_: None)
+    assert call(capsys, *SMALL, "--out", str(tmp_path))[0] == 0
+    assert calls == ["kept", "run"]
+
+
+def test_the_engine_that_ran_is_said_whichever_is_chosen_here(capsys, monkeypatch, tmp_path):
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))  # of what layers cost on this machine
+    code, out, _ = call(capsys, *SMALL, "--steps", "5", "--out", str(tmp_path / "run"), "--json")
+    assert code == 0
+    result = json.loads(out.splitlines()[-1])
+    assert set(result["sparse_layers"]) <= {"fc1", "fc2", "fc3"}
+    assert result["engine"] == ("sparse" if result["sparse_layers"] else "masked")
+    assert json.loads((tmp_path / "run" / "recipe.json").read_text())["engine"] == "auto"
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [([*SMALL, "--holding", "freeze"], "holding 'freeze'"), (SMALL[:4], "name a method to prune with")],
+)
+def test_a_sparse_engine_without_removed_weights_is_a_wrong_argument(capsys, tmp_path, words, said):
+    code, _, err = call(capsys, *words, "--engine", "sparse", "--out", str(tmp_path / "run"))
+    assert code == 2
+    assert said in " ".join(err.split())
 
 
 def test_another_recipe_in_the_same_directory_is_refused(capsys, tmp_path):
@@ -57,7 +88,7 @@ def test_another_recipe_in_the_same_directory_is_refused(capsys, tmp_path):
 
 def test_ctrl_c_saves_and_resume_without_options_goes_on(tmp_path):
     out = tmp_path / "run"
-    command = [sys.executable, "-m", "thresher", "train", *SMALL, "--steps", "100000", "--out", str(out)]
+    command = [sys.executable, "-m", "thresher", "train", *FIXED, "--steps", "100000", "--out", str(out)]
     command += ["--data-dir", str(tmp_path / "my data")]
     with subprocess.Popen(command, stderr=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
         while not (out / "metrics.jsonl").exists() or not (out / "metrics.jsonl").stat().st_size:

@@ -12,6 +12,7 @@ def small() -> Recipe:
         model="lenet-300-100",
         method="snip",
         sparsity=0.9,
+        engine="masked",  # "auto" depends on the machine
         budget="30it",
         batch_size=32,
         evaluate_every="8it",

@@ -64,9 +64,11 @@ def test_a_finished_run_is_not_repeated(small, tmp_path):
     assert {file: file.stat().st_mtime_ns for file in before} == before
 
 
-def test_the_same_recipe_elsewhere_gives_the_same_bits(small, tmp_path):
-    run(small, tmp_path / "a")
-    run(small, tmp_path / "b")
+@pytest.mark.parametrize("engine", ["masked", "sparse"])
+def test_the_same_recipe_elsewhere_gives_the_same_bits(small, tmp_path, engine):
+    recipe = dataclasses.replace(small, engine=engine)
+    run(recipe, tmp_path / "a")
+    run(recipe, tmp_path / "b")
     for name in ("metrics.jsonl", "mask.safetensors", "model.safetensors"):
         assert (tmp_path / "a" / name).read_bytes() == (tmp_path / "b" / name).read_bytes(), name
 
@@ -79,8 +81,10 @@ def test_the_same_recipe_elsewhere_gives_the_same_bits(small, tmp_path):
         {"holding": "straight-through"},
         {"holding": "freeze", "reinitialize": True},
         {"method": "dense", "sparsity": 0.0},
+        {"engine": "sparse"},
+        {"engine": "sparse", "optimizer": "adam", "learning_rate": 0.001},
     ],
-    ids=["momentum", "adam", "straight-through", "freeze", "dense"],
+    ids=["momentum", "adam", "straight-through", "freeze", "dense", "sparse", "sparse-adam"],
 )
 @pytest.mark.parametrize("stop_at", [3, 16])
 def test_ctrl_c_and_resume_end_in_the_same_bits(small, tmp_path, changes, stop_at):
@@ -153,11 +157,12 @@ def test_compositions(small, tmp_path, changes, kept):
         assert result["layers"][-1]["kept"] == 1000
 
 
-def test_real_mnist(data_dir, tmp_path):
+def test_real_mnist(data_dir, monkeypatch, tmp_path):
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))  # of what layers cost on this machine
     recipe = Recipe(
         data="mnist", model="lenet-300-100", method="snip", sparsity=0.95, budget="200it", evaluate_every="200it"
     )
-    result = run(recipe, tmp_path, data_dir=data_dir, download=False)
+    result = run(recipe, tmp_path / "run", data_dir=data_dir, download=False)
     assert result["kept"] == 13310
     # 200 steps are enough to be far from the 90 % of guessing
     assert result["test_error_final_pct"] < 20

@@ -210,6 +210,12 @@ def test_equal_files_make_equal_pages(run_maker):
     assert write_report(run_maker("third", seed=1)).read_bytes() != first
 
 
+def test_the_engine_is_said_with_its_layers(run_maker):
+    page = Page(write_report(run_maker(result={"engine": "sparse", "sparse_layers": ["fc1", "fc3"]})))
+    assert "sparse, in 2 of 3 layers" in page.text
+    assert "only the kept weights" in page.text
+
+
 def test_foreign_text_stays_text(run_maker, usual_run):
     evil = "</script><script>alert(1)</script><img src=x onerror='alert(2)'>\"'{{ 7 * 7 }}"
     result, _ = fields(usual_run)

@@ -107,6 +107,7 @@ def test_every_field_that_is_missing_or_of_another_type_is_named(run_maker):
         ({"first_layer": {"name": "fc1.weight", "input_shape": [1, "a"]}}, "input_shape"),
         ({"first_layer": {"name": "fc1.weight", "input_shape": [1, -2]}}, "input_shape"),
         ({"touches": [3]}, r"touches\[0\] is 3"),
+        ({"sparse_layers": 3}, "'sparse_layers' is 3, expected list"),
     ],
 )
 def test_what_lies_deeper_is_checked_too(run_maker, replaced, named):

@@ -81,6 +81,15 @@ def test_a_cut_network_is_called_that():
     assert len(said) == 2
 
 
+def test_the_engine_is_said_with_its_layers():
+    layers = [{"name": "fc1.weight"}, {"name": "fc2.weight"}]
+    assert sentences.engine_line({"engine": "sparse", "sparse_layers": ["fc2"], "layers": layers}).endswith(
+        "1 of 2 layers"
+    )
+    assert sentences.engine_line({"engine": "masked", "sparse_layers": [], "layers": layers}) == "masked"
+    assert sentences.engine_line({"engine": "masked", "layers": layers}) == "masked"
+
+
 def test_the_time_of_masked_layers_is_not_sold_as_that_of_sparse_ones():
     assert "dense layers" in sentences.timed_on("masked")
     assert "only the kept weights" in sentences.timed_on("sparse")

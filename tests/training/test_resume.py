@@ -22,11 +22,12 @@ def stop_at(step):
 
 @pytest.fixture(scope="module")
 def uninterrupted(toy, tmp_path_factory):
-    """Optimizer → run directory and outcome of a run in one go."""
+    """Optimizer, with "sparse" if the layers are, → run directory and outcome of a run in one go."""
     runs = {}
     for optimizer in ("momentum", "adam"):
-        run_dir = tmp_path_factory.mktemp(optimizer)
-        runs[optimizer] = run_dir, toy.run(run_dir, plan=toy.plan(optimizer=optimizer))
+        for kind, net in (("", toy.net), (" sparse", toy.sparse_net)):
+            run_dir = tmp_path_factory.mktemp(optimizer)
+            runs[optimizer + kind] = run_dir, toy.run(run_dir, plan=toy.plan(optimizer=optimizer), model=net())
     return runs
 
 
@@ -48,6 +49,20 @@ def test_stopped_once(optimizer, step, toy, same, uninterrupted, tmp_path):
     # the resumed process has drawn something else from the global generator, and has a fresh net
     outcome = toy.run(tmp_path, plan=plan, resume=True, seed=99)
     check_equal(toy, same, tmp_path, outcome, uninterrupted[optimizer])
+
+
+@pytest.mark.parametrize("optimizer", ["momentum", "adam"])
+@pytest.mark.parametrize("step", [1, 12, 17])
+def test_a_sparse_net_stopped_once(optimizer, step, toy, same, uninterrupted, tmp_path):
+    plan = toy.plan(optimizer=optimizer)
+    with pytest.raises(Interrupted):
+        toy.run(tmp_path, plan=plan, on_progress=stop_at(step), model=toy.sparse_net())
+    state = toy.final_state(tmp_path)
+    assert state["model"]["0.weight"].shape == (16, toy.FEATURES)  # the dense key and shape,
+    moments = state["optimizer"]["state"][0]
+    assert [t.shape for t in moments.values() if t.numel() > 1] in ([(48,)], [(48,), (48,)])  # state of the kept alone
+    outcome = toy.run(tmp_path, plan=plan, resume=True, seed=99, model=toy.sparse_net())
+    check_equal(toy, same, tmp_path, outcome, uninterrupted[f"{optimizer} sparse"])
 
 
 def test_stopped_again_and_again(toy, same, uninterrupted, tmp_path):

@@ -13,9 +13,10 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
-from thresher.core import Batch, generator
+from thresher.core import Batch, Mask, generator
 from thresher.core.errors import ThresherError
 from thresher.core.seeds import isolated_random_state
+from thresher.layers import sparsify
 from thresher.training import Outcome, TrainingPlan, train
 
 CLASSES, FEATURES = 3, 6
@@ -70,6 +71,14 @@ def net() -> nn.Module:
         return nn.Sequential(
             nn.Linear(FEATURES, 16), nn.BatchNorm1d(16), nn.ReLU(), nn.Dropout(0.3), nn.Linear(16, CLASSES)
         )
+
+
+def sparse_net() -> nn.Module:
+    """The toy net with half of its weights stored and the others not there."""
+    dense = net()
+    kept = {f"{layer}.weight": torch.arange(dense[layer].weight.numel()) % 2 == 0 for layer in (0, 4)}
+    mask = Mask({name: keep.view(dense.get_parameter(name).shape) for name, keep in kept.items()})
+    return sparsify(dense, mask, "always")
 
 
 def plan(**changes) -> TrainingPlan:

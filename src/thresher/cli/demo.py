@@ -13,7 +13,7 @@ from thresher.cli import options
 from thresher.cli.output import console, print_json, say_if_stale, summary
 from thresher.experiments import Recipe, protocol, run
 from thresher.report import write_report
-from thresher.training import ProgressBar
+from thresher.training import ProgressBar, keep_freed_memory
 
 _METHODS = ("dense", "random", "magnitude", "snip", "grasp", "synflow")
 _SPARSITY = 0.97
@@ -34,6 +34,7 @@ def demo(
     * `thresher demo`
     * `thresher demo --seed 1 --out /tmp/demo --json`
     """
+    keep_freed_memory()
     torch.set_num_threads(1)  # on layers this small a second thread costs more than it brings
     here = console(as_json=True)
     here.print(

@@ -1,4 +1,4 @@
-"""The command line: `thresher demo | train | prune | inspect`."""
+"""The command line: `thresher demo | train | prune | inspect | bench`."""
 
 import json
 import os
@@ -9,6 +9,7 @@ from importlib.metadata import version
 import typer
 from rich.console import Console
 
+from thresher.cli.bench import bench
 from thresher.cli.demo import demo
 from thresher.cli.inspect import inspect
 from thresher.cli.prune import prune
@@ -31,6 +32,7 @@ app.command()(demo)
 app.command()(train)
 app.command()(prune)
 app.command()(inspect)
+app.command()(bench)
 
 
 def _show_version(asked: bool) -> None:

@@ -14,7 +14,7 @@ from thresher.core.errors import ArgumentError, FileFormatError
 from thresher.experiments import Recipe, protocol, run
 from thresher.experiments.run_directory import RunDirectory
 from thresher.initializers import INITIALIZERS
-from thresher.training import OPTIMIZERS, Interrupted, ProgressBar
+from thresher.training import OPTIMIZERS, Interrupted, ProgressBar, keep_freed_memory
 
 _EXAMPLES = """
 Examples:
@@ -80,7 +80,9 @@ def train(
         float | None, _panel("Training", help="Fraction of training examples held out. Default: 0.1.")
     ] = None,
     seed: Annotated[int | None, _panel("Training", help="Everything random follows from it. Default: 0.")] = None,
-    engine: Annotated[str | None, _panel("Execution", help="auto, masked, dense.")] = None,
+    engine: Annotated[
+        str | None, _panel("Execution", help="auto, sparse, masked, dense. Default: auto, sparse where faster.")
+    ] = None,
     device: options.Device = "cpu",
     threads: Annotated[int | None, _panel("Execution", min=1, help="Processor threads.")] = None,
     no_download: options.NoDownload = False,
@@ -128,6 +130,7 @@ def train(
         "engine": engine,
     }
     recipe = _recipe({name: value for name, value in given.items() if value is not None}, out, resume)
+    keep_freed_memory()
     if threads is not None:
         torch.set_num_threads(threads)
     directory = Path("runs") / recipe.name if out is None else out

@@ -34,6 +34,9 @@ class Recipe:
     budget, evaluate_every, decay_every: steps, '20ep' or '500it'; decay_every None is a quarter of the budget,
         as thesis chapter 4 decays an 80k budget every 20k.
     reinitialize: draw new weights after pruning, as the SNIP authors' code does.
+    engine: "sparse" layers store and multiply kept weights only; "masked" is their simulation with dense layers;
+        "dense" has no mask; "auto" makes those layers sparse that win by it on this machine. The network that comes
+        out is the same up to rounding, and so up to which layers "auto" chose.
 
     Raises ArgumentError, with the near miss, for a name that is in no table or a value out of range.
 
@@ -99,8 +102,13 @@ class Recipe:
                     else "say how much to remove: a sparsity in (0, 1), such as 0.9"
                 )
             )
-        if self.engine == "sparse":
-            raise ArgumentError("engine 'sparse' is not in this version: use 'masked', which gives the same network")
+        if self.engine == "sparse" and self.method == "dense":
+            raise ArgumentError("engine 'sparse' needs a mask: name a method to prune with, or leave the engine out")
+        if self.engine == "sparse" and self.holding != "prune":
+            raise ArgumentError(
+                f"engine 'sparse' stores no removed weights, and holding '{self.holding}' works with them: leave the "
+                "engine out or use 'masked'"
+            )
         if self.engine == "dense" and self.method != "dense":
             raise ArgumentError("engine 'dense' holds no mask: leave the method out or use engine 'masked'")
         for text in (self.budget, self.evaluate_every, *([self.decay_every] if self.decay_every else [])):

@@ -7,6 +7,7 @@ from typing import Any
 from thresher.analysis import Cost, collapse, cost
 from thresher.core.mask import Mask
 from thresher.core.prunable import prunable
+from thresher.experiments.engine import engine_of
 from thresher.experiments.recipe import Recipe
 from thresher.experiments.tally import Tally
 from thresher.models import ImageClassifier
@@ -17,6 +18,7 @@ def result_of(
     recipe: Recipe,
     model: ImageClassifier,
     mask: Mask,
+    sparse_layers: tuple[str, ...],
     outcome: Outcome,
     tally: Tally,
     environment: dict[str, Any],
@@ -26,6 +28,7 @@ def result_of(
     # frozen weights are still computed with
     bill = cost(model, None if recipe.holding == "freeze" else mask)
     cut = collapse(model, mask)
+    engine = engine_of(recipe, sparse_layers)
     figures = {f.name: getattr(outcome, f.name) for f in dataclasses.fields(outcome) if f.name != "rows"}
     return {
         "run": recipe.name,
@@ -35,7 +38,8 @@ def result_of(
         "kept": mask.kept,
         "prunable": mask.total,
         "parameters": bill.parameters,
-        "engine": engine_of(recipe),
+        "engine": engine,
+        "sparse_layers": list(sparse_layers),
         **figures,
         "seconds_pruning": seconds_pruning,
         "layers": layer_rows(bill, mask),
@@ -52,7 +56,7 @@ def result_of(
         "first_layer": _first_layer(model),
         "touches": tally.rows(),
         "environment": environment,
-        "not_measured": _not_measured(recipe),
+        "not_measured": _not_measured(recipe, engine),
     }
 
 
@@ -84,13 +88,6 @@ def cost_summary(bill: Cost) -> dict[str, Any]:
     }
 
 
-def engine_of(recipe: Recipe) -> str:
-    """The engine that "auto" means."""
-    if recipe.engine != "auto":
-        return recipe.engine
-    return "dense" if recipe.method == "dense" else "masked"
-
-
 def _finite(ratio: float) -> float | None:
     return ratio if math.isfinite(ratio) else None  # JSON has no infinity
 
@@ -104,14 +101,15 @@ def _first_layer(model: ImageClassifier) -> dict[str, Any] | None:
     return {"name": name, "input_shape": list(shape)} if reads_pixels or reads_channels else None
 
 
-def _not_measured(recipe: Recipe) -> list[str]:
+def _not_measured(recipe: Recipe, engine: str) -> list[str]:
     missing = ["variation over seeds: this is one run with one seed"]
     if recipe.method != "dense":
         missing += [
             "the dense network's error under the same recipe: run it with --method dense",
             "random pruning at the same sparsity, the control: run it with --method random",
-            "wall-clock speed of truly sparse layers: this run simulated sparsity with dense arithmetic",
         ]
+        if engine == "masked":
+            missing.append("wall-clock speed of truly sparse layers: this run simulated sparsity with dense arithmetic")
         missing.append("how the mask depends on the initial weights, and on the examples it was scored with if any")
     if recipe.holding == "freeze":
         missing.append("a smaller network: removed weights are frozen at their initial value and computed with")

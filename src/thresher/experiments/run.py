@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from torch import nn
 from torch.nn.functional import cross_entropy
 
 from thresher.core.errors import ArgumentError
@@ -16,6 +17,7 @@ from thresher.core.seeds import generator, isolated_random_state
 from thresher.core.touch import listen
 from thresher.core.weights_file import write_weights
 from thresher.data import Batches, Splits, Stream, load
+from thresher.experiments.engine import choose_sparse_layers, equipped, read_sparse_layers, write_sparse_layers
 from thresher.experiments.environment import environment
 from thresher.experiments.method import allocation_of, criterion_of, pattern_of, schedule_of
 from thresher.experiments.recipe import Recipe
@@ -26,6 +28,7 @@ from thresher.experiments.stopwatch import Stopwatch
 from thresher.experiments.tally import Tally
 from thresher.initializers import INITIALIZERS
 from thresher.models import ImageClassifier, build
+from thresher.ops import instruction_set
 from thresher.procedures import prune
 from thresher.rules import FixedMask
 from thresher.training import Outcome, Progress, Stateful, train
@@ -54,6 +57,8 @@ def run(
     and whatever reading the data, pruning and training raise; all are ThresherErrors.
     """
     device = _usable(device)
+    if recipe.engine == "sparse" and device.type != "cpu":
+        raise ArgumentError(f"engine 'sparse' runs on the CPU: on {device} leave the engine out or use 'masked'")
     with open_run(out, recipe, resume) as directory:
         finished = directory.result()
         if finished is not None:
@@ -70,9 +75,16 @@ def run(
             model = _initialized(recipe, splits).to(device)
             with pruning:
                 mask = _mask(recipe, model, splits, directory)
+            sparse_layers = _sparse_layers(recipe, model, mask, directory)
+            trained, rule = equipped(recipe, model, mask, sparse_layers)
+            if sparse_layers:
+                here["instruction_set"] = instruction_set()
             carry: dict[str, Stateful] = {"tally": tally, "pruning": pruning}
-            outcome = _trained(recipe, model, mask, splits, directory, carry, checkpoint_every, on_progress)
-        result = result_of(recipe, model, mask, outcome, tally, here, pruning.seconds)
+            if rule is not None:
+                carry["rule"] = rule
+            outcome = _trained(recipe, trained, rule, splits, directory, carry, checkpoint_every, on_progress)
+        model.load_state_dict(trained.state_dict())  # from sparse layers back to the dense ones of the same names
+        result = result_of(recipe, model, mask, sparse_layers, outcome, tally, here, pruning.seconds)
         write_weights(model, directory.model_file, ("thresher-recipe", recipe.hash))
         write_text_atomically(directory.result_file, json.dumps(result, indent=2) + "\n")
         # the result is complete: nothing would resume from here
@@ -126,10 +138,19 @@ def _mask(recipe: Recipe, model: ImageClassifier, splits: Splits, directory: Run
     return mask
 
 
+def _sparse_layers(recipe: Recipe, model: ImageClassifier, mask: Mask, directory: RunDirectory) -> tuple[str, ...]:
+    """The names of the sparse layers: chosen once, since another machine or another hour may choose others."""
+    if directory.checkpoint_file.exists():
+        return read_sparse_layers(directory.engine_file, mask)
+    sparse_layers = choose_sparse_layers(recipe, model, mask)
+    write_sparse_layers(directory.engine_file, sparse_layers)
+    return sparse_layers
+
+
 def _trained(
     recipe: Recipe,
-    model: ImageClassifier,
-    mask: Mask,
+    model: nn.Module,
+    rule: FixedMask | None,
     splits: Splits,
     directory: RunDirectory,
     carry: Mapping[str, Stateful],
@@ -139,7 +160,6 @@ def _trained(
     device = next(model.parameters()).device
     stream = Stream(splits.train, splits, recipe.batch_size, seed=recipe.seed, device=device, augment=recipe.augment)
     held_out = splits.validation
-    rule = None if recipe.method == "dense" else FixedMask(mask, recipe.holding)
     return train(
         model,
         stream,
@@ -151,6 +171,6 @@ def _trained(
         run_dir=directory.path,
         fingerprint=recipe.hash,
         resume=directory.checkpoint_file.exists(),
-        carry=carry if rule is None else {**carry, "rule": rule},
+        carry=carry,
         on_progress=on_progress,
     )

@@ -31,6 +31,11 @@ class RunDirectory:
         return self.path / "mask.safetensors"
 
     @property
+    def engine_file(self) -> Path:
+        """engine.json."""
+        return self.path / "engine.json"
+
+    @property
     def model_file(self) -> Path:
         """model.safetensors."""
         return self.path / "model.safetensors"

@@ -43,6 +43,7 @@ def render(record: Record) -> str:
     return template.render(
         headline=sentences.headline(record.recipe, result),
         connection=sentences.connection(result),
+        engine_line=sentences.engine_line(result),
         timed_on=sentences.timed_on(result["engine"]),
         recipe=record.recipe,
         result=result,

@@ -102,6 +102,8 @@ def require(entry: object, fields: _Fields, where: str) -> None:
 def check_result(result: Mapping[str, Any], where: str) -> None:
     """Raise FileFormatError unless `result`, read from `where`, is whole, down to its layers and touches."""
     require(result, _RESULT, where)
+    if "sparse_layers" in result:  # results of the first version do not have it
+        require(result, {"sparse_layers": (list,)}, where)
     require(result["cost"], _COST, f"{where}, cost")
     require(result["collapse"], _COLLAPSE, f"{where}, collapse")
     for field in ("units_without_input", "units_without_output"):

@@ -17,7 +17,7 @@ _METHODS = {
 # what the time of a step means depends on how the removed weights were held
 _ENGINES = {
     "masked": "dense layers with the removed weights held at zero, so it is the time of dense layers",
-    "sparse": "layers that store only the kept weights",
+    "sparse": "sparse layers, which store and multiply only the kept weights",
     "dense": "dense layers",
 }
 
@@ -47,6 +47,20 @@ def _warning(result: Mapping[str, Any]) -> str:
 
 def _ending(error: float | None) -> str:
     return "no test error was measured" if error is None else f"test error {error_rate(error)} at the end"
+
+
+def engine_line(result: Mapping[str, Any]) -> str:
+    """The engine that ran and, if any layers were sparse, how many of those that the mask is about.
+
+    >>> layers = [{"name": "lstm.weight_ih_l0"}, {"name": "lstm.weight_hh_l0"}, {"name": "fc.weight"}]
+    >>> engine_line({"engine": "sparse", "sparse_layers": ["lstm"], "layers": layers})
+    'sparse, in 1 of 2 layers'
+    """
+    sparse = result.get("sparse_layers")
+    if not sparse:
+        return str(result["engine"])
+    masked = {str(tensor["name"]).rpartition(".")[0] for tensor in result["layers"]}
+    return f"{result['engine']}, in {len(sparse)} of {len(masked)} layers"
 
 
 def timed_on(engine: str) -> str:

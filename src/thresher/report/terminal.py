@@ -8,6 +8,7 @@ from rich.table import Table
 from rich.text import Text
 
 from thresher.report.numbers import count, duration, error_rate, fraction, share, times
+from thresher.report.sentences import engine_line
 
 
 def result_table(result: Mapping[str, Any]) -> Table:
@@ -37,7 +38,7 @@ def result_table(result: Mapping[str, Any]) -> Table:
         ),
         ("compression ratio", times(cost["compression_ratio"])),
         ("theoretical speedup", f"{times(cost['theoretical_speedup'])} (multiply-adds, not a measured time)"),
-        ("engine", result["engine"]),
+        ("engine", engine_line(result)),
         ("time per training step", duration(result["seconds_per_step"])),
         ("the whole run", f"{duration(result['seconds'])}, {count(result['steps'])} steps"),
     ]

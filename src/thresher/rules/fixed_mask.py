@@ -6,8 +6,8 @@ import torch
 from torch import Tensor, nn
 
 from thresher.core.errors import ArgumentError
-from thresher.core.keep_bits import KeepBits
 from thresher.core.mask import Mask
+from thresher.ops.keep_bits import KeepBits
 
 Holding = Literal["prune", "freeze", "straight-through"]
 
@@ -25,7 +25,10 @@ class FixedMask:
     The model stays a plain model: no parameter is replaced and no key renamed. For "prune" and "freeze" the
     gradients of removed weights are zeroed as soon as they are there, so that gradient clipping and optimizers
     that look at whole tensors see the sparse network alone. Weight decay acts on what the optimizer sees.
-    Cost: a masked write per masked tensor for gradient, weight and each slot of the optimizer's state, every step.
+    A weight tied under several names is held once, and removed where any of its masks says so.
+    Cost, every step: a masked write of each gradient, and a read of each weight and each slot of the optimizer's
+    state, with a write only where something removed has moved; "freeze" reads the weights' values at `start` too.
+    "straight-through" writes each weight once, and needs memory for it twice.
 
     Source: Ross (2022), Sparse Networks and Differential Privacy, section 1.
 
@@ -46,12 +49,12 @@ class FixedMask:
         self.holding = holding
         self._masked: list[tuple[nn.Parameter, KeepBits]] = []
         self._held: list[Tensor] = []
+        self._seen: list[Tensor] = []
         self._restored: list[Tensor] | None = None
         self._hooks: list[torch.utils.hooks.RemovableHandle] = []
         self._optimizer: torch.optim.Optimizer | None = None
         self._unmasked = False
 
-    @torch.no_grad()
     def start(self, model: nn.Module, optimizer: torch.optim.Optimizer) -> None:
         """Apply the mask to `model` and watch over `optimizer` from now on.
 
@@ -67,48 +70,54 @@ class FixedMask:
             )
         for hook in self._hooks:
             hook.remove()
-        self._masked = [(p, KeepBits(self.mask[name].to(p.device))) for name, p in parameters.items()]
+        kept: dict[nn.Parameter, Tensor] = {}
+        for name, p in parameters.items():
+            mask = self.mask[name].to(p.device)
+            kept[p] = kept[p] & mask if p in kept else mask
+        self._masked = [(p, KeepBits(mask)) for p, mask in kept.items()]
         self._optimizer = optimizer
         self._unmasked = False
-        self._held = [] if self.holding == "prune" else [p.detach().clone() for p, _ in self._masked]
+        self._held = [] if self.holding == "prune" else [p.detach().clone() for p in kept]
         if self._restored is not None:
             for own, restored in zip(self._held, self._restored, strict=True):
                 own.copy_(restored)
             self._restored = None
         if self.holding == "straight-through":
+            self._seen = [p.detach() for p in kept]
             self._hooks = [optimizer.register_step_pre_hook(self._unmask)]
         else:
             self._hooks = [
-                parameter.register_post_accumulate_grad_hook(_MaskGradient(keep))  # type: ignore[no-untyped-call]
-                for parameter, keep in self._masked
-                if parameter.requires_grad
+                p.register_post_accumulate_grad_hook(_MaskGradient(keep))  # type: ignore[no-untyped-call]
+                for p, keep in self._masked
+                if p.requires_grad
             ]
-        self._hold()
+        self.after_step()
 
-    @torch.no_grad()
     def after_step(self) -> None:
         """Put the removed weights, and their optimizer state, back to what the holding says."""
         if self._optimizer is None:
             raise ArgumentError("call start(model, optimizer) before the first step")
-        if self._unmasked:  # not so if the step was skipped, as loss scaling does: the parameters are masked still
-            for (parameter, _), dense in zip(self._masked, self._held, strict=True):
-                dense.copy_(parameter)
-            self._unmasked = False
-        self._hold()
-
-    def _hold(self) -> None:
-        if self.holding == "freeze":
-            for (parameter, keep), initial in zip(self._masked, self._held, strict=True):
-                keep.restore_removed_(parameter, initial)
-        else:
-            for parameter, keep in self._masked:
+        # last to first: what the optimizer touched last is in the cache still, and the next forward begins at the first
+        for i in reversed(range(len(self._masked))):
+            parameter, keep = self._masked[i]
+            if self.holding == "straight-through" and self._unmasked:
+                keep.write_kept_(self._seen[i], self._held[i])
+                parameter.data = self._seen[i]
+            elif self.holding == "straight-through":  # the step was skipped, as loss scaling does
                 keep.zero_removed_(parameter)
-        if self.holding != "straight-through" and self._optimizer is not None:
-            # decay of frozen weights, gradients set by hand and steps before `start` get there past the hooks
-            for parameter, keep in self._masked:
-                for slot in self._optimizer.state.get(parameter, {}).values():
-                    if isinstance(slot, Tensor) and slot.shape == keep.shape:
-                        keep.zero_removed_(slot)
+            else:
+                # decay of frozen weights, gradients set by hand and steps before `start` get there past the hooks
+                moved = [
+                    slot
+                    for slot in self._optimizer.state.get(parameter, {}).values()
+                    if isinstance(slot, Tensor) and slot.shape == keep.shape
+                ]
+                if self.holding == "freeze":
+                    keep.restore_removed_(parameter, self._held[i])
+                else:
+                    moved.append(parameter)
+                keep.zero_removed_(*moved)
+        self._unmasked = False
 
     def state_dict(self) -> dict[str, list[Tensor]]:
         """What the model and the optimizer do not hold themselves: the dense weights of "straight-through"."""
@@ -118,11 +127,10 @@ class FixedMask:
         """Go on from `state_dict()` at the next `start`, which gets the restored model and optimizer."""
         self._restored = state["held"]
 
-    @torch.no_grad()
     def _unmask(self, *_arguments: object) -> None:
         """Before a step: the optimizer moves the dense weights, with the gradient found at the masked ones."""
         for (parameter, _), dense in zip(self._masked, self._held, strict=True):
-            parameter.copy_(dense)
+            parameter.data = dense
         self._unmasked = True
 
 

@@ -1,5 +1,6 @@
 """Training from a plan: resumable to the bit, measured as it goes, stopped with a reason when it diverges."""
 
+from thresher.core.memory import keep_freed_memory
 from thresher.core.rule import Rule
 from thresher.training.checkpoint import Stateful, load_checkpoint, save_checkpoint
 from thresher.training.evaluate import Evaluation, evaluate
@@ -30,6 +31,7 @@ __all__ = [
     "TrainingPlan",
     "TrainingStream",
     "evaluate",
+    "keep_freed_memory",
     "learning_rate_at",
     "load_checkpoint",
     "make_optimizer",

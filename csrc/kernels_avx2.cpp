@@ -1,0 +1,2 @@
+#define THRESHER_ISA avx2
+#include "kernels.inc"

@@ -1,0 +1,2 @@
+#define THRESHER_ISA avx512
+#include "kernels.inc"

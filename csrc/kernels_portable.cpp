@@ -1,0 +1,2 @@
+#define THRESHER_ISA portable
+#include "kernels.inc"
