@@ -11,6 +11,7 @@ from thresher.layers import SparseLayer, calibration
 from thresher.layers.calibration import Probe, measured
 from thresher.layers.calls import Call
 from thresher.layers.cost_model import LayerCost
+from thresher.layers.masked_parameter import MaskedParameter
 
 
 def probe_of(layer, *shape, batch=32, for_inputs=True):
@@ -122,12 +123,26 @@ def test_the_work_is_a_step_of_the_same_layer_on_the_whole_batch(make, shape, fo
     dense = work["dense"].module
     assert type(dense) is type(layer)
     assert repr(dense) == repr(layer)
+    weights = {name for name, p in dense.named_parameters() if isinstance(p, MaskedParameter)}
+    assert weights == {name for name, _ in layer.named_parameters() if name.startswith("weight")}
     for kept, step in work.items():
         if isinstance(kept, int):
             assert isinstance(step.module, SparseLayer)
             assert sum(step.module.get_parameter(name).numel() for name in step.module.sparse_weights) == kept
     for run in work.values():
         run()
+    assert all(tensor.grad is None for step in steps for tensor in step.wanted)
+
+
+def test_a_step_asks_for_every_gradient():
+    x, gradient, layer = torch.randn(4, 3), torch.randn(4, 2), nn.Linear(3, 2)
+    seen = {}
+    for name, parameter in layer.named_parameters():
+        parameter.register_hook(lambda found, name=name: seen.update({name: found}))
+    step = calibration._Step(layer, x, gradient, True)
+    step.x.register_hook(lambda found: seen.update(x=found))
+    step()
+    torch.testing.assert_close(seen, {"x": gradient @ layer.weight, "weight": gradient.T @ x, "bias": gradient.sum(0)})
 
 
 def test_sparse_layers_are_measured_on_the_layout_they_hand_each_other():

@@ -16,6 +16,7 @@ from thresher.core.seeds import generator, isolated_random_state
 from thresher.core.untouched import first_tensor
 from thresher.layers.calls import Call
 from thresher.layers.cost_model import LayerCost
+from thresher.layers.masked_parameter import MaskedParameter
 from thresher.layers.replacements import SPARSE
 from thresher.layers.sparse_layer import SparseLayer
 
@@ -129,7 +130,7 @@ def _work(probe: Probe, batch: int) -> dict[str | int, Callable[[], object]]:
     for share in (_SPARSEST, _DENSEST):
         kept, layer = _sparse(probe.layer, share, draws)
         work[kept] = _Step(layer, x_near, y_near, for_inputs)
-    work["dense"] = _Step(layer.to_dense().requires_grad_(True), x, y, for_inputs)
+    work["dense"] = _Step(_held(layer), x, y, for_inputs)
     work["arriving"] = partial(_change_layout, _input(x, for_inputs), innermost, innermost and for_inputs)
     work["leaving"] = partial(_change_layout, y, True, True)
     return work
@@ -156,16 +157,25 @@ def _sparse(layer: nn.Module, share: float, draws: torch.Generator) -> tuple[int
     return sum(int(k.sum()) for k in keep.values()), sparse
 
 
+def _held(sparse: SparseLayer) -> nn.Module:
+    """The dense form with removed weights held at zero, which is what `sparsify` makes of a layer it does not swap."""
+    dense = sparse.to_dense().requires_grad_(True)
+    for name in sparse.sparse_weights:
+        setattr(dense, name, MaskedParameter(dense.get_parameter(name), sparse.keep_of(name)))
+    return dense
+
+
 def _batched(layer: nn.Module, shape: torch.Size, batch: int) -> list[int]:
-    """The shape for one example with `batch` times as many."""
+    """The shape for one example with `batch` times as many; rows of a linear layer are examples all of them."""
     sizes = list(shape)
+    if isinstance(layer, nn.Linear):
+        return [math.prod(sizes[:-1]) * batch, sizes[-1]]
     if isinstance(layer, nn.RNNBase):
         sizes = sizes if len(sizes) == 3 else [1, *sizes] if layer.batch_first else [sizes[0], 1, sizes[1]]
         sizes[0 if layer.batch_first else 1] *= batch
         return sizes
-    if len(sizes) == (len(layer.kernel_size) + 1 if isinstance(layer, _ConvNd) else 1):
-        sizes = [1, *sizes]
-    return [sizes[0] * batch, *sizes[1:]]
+    one_image = len(sizes) == len(cast(_ConvNd, layer).kernel_size) + 1
+    return [batch, *sizes] if one_image else [sizes[0] * batch, *sizes[1:]]
 
 
 def _change_layout(x: Tensor, there: bool, back: bool) -> None:
@@ -184,7 +194,9 @@ class _Step:
         self.wanted = [*module.parameters(), *([self.x] if for_inputs else [])]
 
     def __call__(self) -> None:
-        torch.autograd.grad(first_tensor(self.module(self.x)), self.wanted, self.gradient)
+        first_tensor(self.module(self.x)).backward(self.gradient)  # type: ignore[no-untyped-call]
+        for tensor in self.wanted:
+            tensor.grad = None
 
 
 def _sample(run: Callable[[], object], clock: Clock) -> float:
