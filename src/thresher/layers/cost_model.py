@@ -10,10 +10,10 @@ from typing import Self
 class LayerCost:
     """Seconds of one training step, forward and backward, of one layer on one shape of input and batch.
 
-    dense: the dense form, removed weights held at zero. fixed, per_kept: the sparse form is taken to cost fixed + per_kept · kept weights, for an
-    input that lies batch innermost as it leaves another sparse layer. arriving, leaving: what it costs to bring the
-    input into that layout, and the output out of it, gradients the other way included; a neighbour that is not
-    sparse makes it necessary.
+    dense: the dense form, removed weights held at zero. fixed, per_kept: the sparse form is taken to cost
+    fixed + per_kept · kept weights, for an input that lies batch innermost as it leaves another sparse layer.
+    arriving, leaving: what it costs to bring the input into that layout, and the output out of it, gradients the
+    other way included; a neighbour that is not sparse makes it necessary.
     """
 
     dense: float
