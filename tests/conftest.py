@@ -1,11 +1,14 @@
 """What every test may use: the real data, and property tests that draw the same examples on every machine."""
 
 import os
+import tempfile
 from pathlib import Path
 
 # before torch is imported, and for the processes that tests start: their networks are so small that a second thread
 # only waits for the first, for minutes where the machine is busy with something else
 os.environ.setdefault("OMP_NUM_THREADS", "1")
+# what a busy machine measures of its layers is not for its user to keep
+os.environ["XDG_CACHE_HOME"] = tempfile.mkdtemp(prefix="thresher-tests-")
 
 import pytest
 from hypothesis import settings

@@ -42,32 +42,33 @@ class Clock:
 def test_the_fastest_run_of_each_piece_makes_the_cost(monkeypatch):
     clock = Clock()
     disturbed = {
-        "dense": clock.work(9.0, lambda run: 3.0 if run % 4 or run > 20 else 1.0),
-        "arriving": clock.work(0.5),
-        "leaving": clock.work(0.25, lambda run: 1.0 + 1.0 / run),
-        100: clock.work(3.0),
-        200: clock.work(4.0),
+        "dense": clock.work(0.09, lambda run: 3.0 if run % 4 or run > 20 else 1.0),
+        "arriving": clock.work(0.005),
+        "leaving": clock.work(0.0025, lambda run: 1.0 + 1.0 / run),
+        100: clock.work(0.03),
+        200: clock.work(0.04),
     }
     monkeypatch.setattr(calibration, "_work", lambda probe, examples: disturbed)
     (cost,) = measured([probe_of(nn.Linear(3, 2), 1, 3)], clock)
-    assert cost.dense == 9.0
-    assert (cost.fixed, cost.per_kept) == pytest.approx((2.0, 0.01))
-    assert cost.arriving == 0.5
-    assert cost.leaving == pytest.approx(0.25, rel=0.3)
+    assert cost.dense == pytest.approx(0.09)
+    assert (cost.fixed, cost.per_kept) == pytest.approx((0.02, 0.0001))
+    assert cost.arriving == pytest.approx(0.005)
+    assert cost.leaving == pytest.approx(0.0025, rel=0.1)
 
 
 def test_rounds_go_on_while_they_find_something_faster_and_not_for_ever(monkeypatch):
-    def runs(slowed):
+    def runs(seconds, slowed):
         clock = Clock()
-        work = {"dense": clock.work(1.0, slowed)} | dict.fromkeys(("arriving", "leaving", 1), clock.work(1.0))
+        work = dict.fromkeys(("arriving", "leaving", 1), clock.work(seconds)) | {"dense": clock.work(seconds, slowed)}
         monkeypatch.setattr(calibration, "_work", lambda probe, examples: work)
         measured([probe_of(nn.Linear(3, 2), 1, 3)], clock)
         return clock.runs
 
-    calm = runs(lambda run: 1.0)
-    assert calm == 3 * 4 * 2  # a first round and two that confirm it; four pieces, each run uncounted and counted
-    assert runs(lambda run: 2.0 if run < 12 else 1.0) > calm
-    assert runs(lambda run: 0.99**run) == 20 * 4 * 2
+    per_round = 4 * 2  # four pieces, each run uncounted and counted
+    assert runs(0.1, lambda run: 1.0) == 3 * per_round  # a first round and two that confirm it
+    assert runs(0.1, lambda run: 2.0 if run < 12 else 1.0) == 4 * per_round
+    assert runs(2.0, lambda run: 1.0) == per_round  # 16 seconds are enough
+    assert runs(0.2, lambda run: 0.99**run) > 5 * per_round  # until then
 
 
 def test_large_layers_are_run_on_fewer_examples_and_scaled_up(monkeypatch):

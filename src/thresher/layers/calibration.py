@@ -22,7 +22,7 @@ from thresher.layers.sparse_layer import SparseLayer
 
 Clock = Callable[[], float]
 
-_MOST_ROUNDS = 20
+_LONGEST = 15.0  # seconds after which no round begins
 _CALM_ROUNDS = 2  # that find nothing faster than _CALM times what was found before
 _CALM = 0.95
 _SHORTEST = 2e-3  # seconds that a piece of work is repeated for in each round
@@ -54,12 +54,11 @@ class Probe:
 def measured(probes: Sequence[Probe], clock: Clock = time.perf_counter) -> list[LayerCost]:
     """The cost of each probe's layer, in float32, with torch's present number of threads.
 
-    Of each layer five pieces of work, itself dense, sparse with few and with more kept weights, and the change of
-    layout of its input and of its output, are run in turn. The fastest run of each counts, since whatever disturbs
-    makes it slower; rounds are added until they find none that is faster by more than a twentieth. Large layers are
-    run on fewer examples and the times scaled up.
-    Cost: a tenth of a second for a small layer, a second or two for a large one, longer where the machine is busy;
-    memory for a step of all of them.
+    Of each layer five pieces of work, itself dense and held, sparse with few and with more kept weights, and the
+    change of layout of its input and of its output, are run in turn. The fastest run of each counts, since whatever
+    disturbs makes it slower; rounds are added until they find none that is faster by more than a twentieth, or a
+    quarter of a minute has passed. Large layers are run on fewer examples and the times scaled up.
+    Cost: a tenth of a second for a small layer, a second or so for a large one; memory for a step of all of them.
     """
     with (
         torch.inference_mode(False),
@@ -67,11 +66,13 @@ def measured(probes: Sequence[Probe], clock: Clock = time.perf_counter) -> list[
         torch.autocast("cpu", enabled=False),
         isolated_random_state(),  # dropout draws
     ):
-        trials = [_Trial(probe) for probe in probes]
-        for _ in range(_MOST_ROUNDS):
-            for trial in trials:
-                if trial.calm_rounds < _CALM_ROUNDS:
-                    trial.run(clock)
+        trials = unsettled = [_Trial(probe) for probe in probes]
+        begun = clock()
+        while unsettled:
+            for trial in unsettled:
+                trial.run(clock)
+            late = clock() > begun + _LONGEST
+            unsettled = [trial for trial in unsettled if trial.calm_rounds < _CALM_ROUNDS and not late]
     return [trial.cost() for trial in trials]
 
 

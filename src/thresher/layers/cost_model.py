@@ -12,8 +12,8 @@ class LayerCost:
 
     dense: the dense form, removed weights held at zero. fixed, per_kept: the sparse form is taken to cost
     fixed + per_kept · kept weights, for an input that lies batch innermost as it leaves another sparse layer.
-    arriving, leaving: what it costs to bring the input into that layout, and the output out of it, gradients the
-    other way included; a neighbour that is not sparse makes it necessary.
+    arriving, leaving: what it costs to bring the input into that layout, and the output out of it, gradients the other
+    way included; a neighbour that is not sparse makes it necessary.
     """
 
     dense: float
