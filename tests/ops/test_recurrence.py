@@ -1,7 +1,6 @@
 """Sparse LSTM and GRU sequences against torch's masked dense layers in float64, on every engine that is here."""
 
 import math
-import sys
 from importlib.util import find_spec
 
 import numpy as np
@@ -14,7 +13,6 @@ from thresher.core.errors import ArgumentError
 from thresher.ops import recurrence
 from thresher.ops.gru import gru
 from thresher.ops.lstm import lstm
-from thresher.ops.native import INSTRUCTION_SETS, kernels
 from thresher.ops.topology import Topology
 
 GATES = {"lstm": 4, "gru": 3}
@@ -22,24 +20,6 @@ SHAPES = [(1, 1, 1, 1), (3, 7, 5, 4), (2, 127, 3, 5), (4, 33, 6, 17), (2, 130, 1
 
 BUILT = find_spec("thresher._kernels") is not None
 compiled = pytest.mark.skipif(not BUILT, reason="the compiled kernels are not built here")
-
-
-@pytest.fixture(params=INSTRUCTION_SETS)
-def engine(request, monkeypatch):
-    """Runs the test on one instruction set, or on the reference path."""
-    if request.param == "reference":
-        for name, module in list(sys.modules.items()):
-            if name.startswith("thresher.ops.") and hasattr(module, "kernels"):
-                monkeypatch.setattr(module, "kernels", lambda: None)
-        yield request.param
-        return
-    native = kernels() if BUILT else None
-    if native is None or request.param not in native.available():
-        pytest.skip(f"no {request.param} here")
-    before = native.chosen()
-    assert native.choose(request.param)
-    yield request.param
-    native.choose(before)
 
 
 class Problem:
