@@ -27,11 +27,11 @@ TABLES = {
 }
 # files that are no method: the family's protocol, and what several of its methods share
 SUPPORT = {
-    "criteria": {"criterion", "loss_gradient", "positive_twin"},
+    "criteria": {"criterion", "inverted", "loss_gradient", "positive_twin"},
     "allocations": {"allocation", "apportion"},
     "patterns": {"pattern"},
     "schedules": {"schedule"},
-    "initializers": set(),
+    "initializers": {"initializer"},
     "rules": set(),
 }
 

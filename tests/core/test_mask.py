@@ -149,3 +149,14 @@ def test_masks_are_compared_only_where_names_and_shapes_agree(operation):
         operation(mask, Mask({"a": ones, "b": ones}))
     with pytest.raises(MaskMismatchError, match=r"a is \(2,\) in the mask, \(2, 1\) in"):
         operation(mask, Mask({"a": ones[:, None]}))
+
+
+def test_a_shuffled_mask_has_the_counts_and_other_places():
+    mask = Mask({"a": torch.arange(600).view(20, 30) < 100, "b": torch.zeros(5, dtype=torch.bool), "c": torch.ones(3) > 0})
+    shuffled = mask.shuffled(torch.Generator().manual_seed(0))
+    assert shuffled.counts == mask.counts
+    assert {name: keep.shape for name, keep in shuffled.items()} == {name: keep.shape for name, keep in mask.items()}
+    # 100 of 600 places drawn evenly: each row of 30 expects 5, and the kept ones were all in the first four
+    assert shuffled["a"].sum(1).max() < 15
+    assert shuffled == mask.shuffled(torch.Generator().manual_seed(0))
+    assert shuffled != mask.shuffled(torch.Generator().manual_seed(1))

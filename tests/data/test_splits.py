@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from thresher.core.errors import ArgumentError, DataError
 from thresher.core.seeds import generator
-from thresher.data import Dataset, Splits, split
+from thresher.data import Dataset, Splits, split, with_shuffled_labels
 
 
 def toy(n, name="toy/train", shape=(1, 2, 2)):
@@ -85,3 +85,16 @@ def test_refuses_an_empty_train_set():
 def test_refuses_parts_of_different_kinds(other):
     with pytest.raises(DataError, match="differ in shape or classes"):
         Splits(toy(4), None, other, (0.0,), (1.0,))
+
+
+def test_shuffled_labels_are_the_same_labels_elsewhere_and_only_in_training():
+    parts = split(toy(300), toy(30, "toy/test"), 0.2)
+    shuffled = with_shuffled_labels(parts, seed=0)
+    assert shuffled.train.targets.bincount().tolist() == parts.train.targets.bincount().tolist()
+    assert 0.2 < float((shuffled.train.targets == parts.train.targets).double().mean()) < 0.5  # a third by chance
+    assert shuffled.train.inputs.equal(parts.train.inputs)
+    assert shuffled.train.indices.equal(parts.train.indices)
+    assert shuffled.validation is parts.validation
+    assert shuffled.test is parts.test
+    assert with_shuffled_labels(parts, seed=0).train.targets.equal(shuffled.train.targets)
+    assert not with_shuffled_labels(parts, seed=1).train.targets.equal(shuffled.train.targets)

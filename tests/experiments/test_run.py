@@ -123,6 +123,44 @@ def test_every_method_runs_at_the_asked_sparsity(small, tmp_path, method):
     assert result["collapse"]["effective_kept"] <= 5020
 
 
+def masks_and_weights(recipe, directory):
+    run(recipe, directory)
+    return Mask.load(directory / "mask.safetensors"), load_file(directory / "model.safetensors")
+
+
+def test_a_perturbed_mask_is_shuffled_or_inverted(small, tmp_path):
+    small = dataclasses.replace(small, budget="1it", method="magnitude", sparsity=0.5, allocation="uniform")
+    plain, _ = masks_and_weights(small, tmp_path / "plain")
+    shuffled, _ = masks_and_weights(dataclasses.replace(small, perturb="shuffle"), tmp_path / "shuffled")
+    inverted, _ = masks_and_weights(dataclasses.replace(small, perturb="invert"), tmp_path / "inverted")
+    assert shuffled.counts == plain.counts
+    assert plain.overlap(shuffled) == pytest.approx(1 / 3, abs=0.02)  # two halves drawn apart share a quarter
+    assert plain.overlap(inverted) < 0.001  # but for an odd weight
+
+
+def test_labels_are_shuffled_after_scoring(small, tmp_path):
+    small = dataclasses.replace(small, budget="200it", learning_rate=0.05)
+    true, _ = masks_and_weights(small, tmp_path / "true")
+    shuffled, _ = masks_and_weights(dataclasses.replace(small, labels="shuffled"), tmp_path / "shuffled")
+    assert true == shuffled
+    assert json.loads((tmp_path / "true" / "result.json").read_text())["test_error_final_pct"] < 20
+    assert json.loads((tmp_path / "shuffled" / "result.json").read_text())["test_error_final_pct"] > 60
+
+
+def test_new_weights_are_drawn_as_asked_and_the_mask_is_of_the_old_ones(small, tmp_path):
+    small = dataclasses.replace(small, budget="1it", learning_rate=1e-30)
+    first, weights = masks_and_weights(small, tmp_path / "first")
+    again = dataclasses.replace(small, reinitialize=True)
+    second, redrawn = masks_and_weights(again, tmp_path / "second")
+    third, wide = masks_and_weights(dataclasses.replace(again, reinitialize_by="normal"), tmp_path / "third")
+    assert first == second == third
+    name = "fc1.weight"
+    kept = first[name]
+    assert not torch.equal(weights[name], redrawn[name])
+    assert float(redrawn[name][kept].std()) < 0.3
+    assert float(wide[name][kept].std()) == pytest.approx(1.0, rel=0.1)
+
+
 def test_a_diverging_run_stops_with_a_reason_and_no_result(small, tmp_path):
     recipe = dataclasses.replace(small, learning_rate=1e30, budget="50it")
     with pytest.raises(NonFiniteError, match="learning rate"):

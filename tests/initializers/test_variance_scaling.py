@@ -79,7 +79,7 @@ def test_the_table_holds_the_published_scales():
         "lecun": VarianceScaling(1.0, "in", "truncated-normal"),
         "glorot": VarianceScaling(1.0, "average", "truncated-normal"),
         "he": VarianceScaling(2.0, "in", "truncated-normal"),
-    } == INITIALIZERS
+    } == {name: row for name, row in INITIALIZERS.items() if isinstance(row, VarianceScaling)}
 
 
 def test_biases_are_zeroed_and_everything_else_is_left():

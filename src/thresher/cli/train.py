@@ -46,6 +46,9 @@ def train(
     score_examples: Annotated[
         int | None, _panel("Pruning", help="Training examples the method reads; 0 is all. Default: one batch.")
     ] = None,
+    perturb: Annotated[
+        str | None, _panel("Pruning", help="Sanity check of the mask: shuffle within tensors, or invert scores.")
+    ] = None,
     epochs: Annotated[
         int | None, _panel("Training", help="Passes over the training set. Default: MNIST 20, CIFAR 30, digits 60.")
     ] = None,
@@ -70,6 +73,8 @@ def train(
     ] = None,
     initializer: Annotated[str | None, _panel("Training", help=f"{', '.join(INITIALIZERS)}. Default: glorot.")] = None,
     reinitialize: Annotated[bool | None, _panel("Training", help="Draw new weights after pruning.")] = None,
+    reinitialize_by: Annotated[str | None, _panel("Training", help="Initializer of those. Default: the same.")] = None,
+    labels: Annotated[str | None, _panel("Training", help="true, or shuffled: to be learnt by heart.")] = None,
     holding: Annotated[
         str | None, _panel("Training", help="Removed weights: prune, freeze, straight-through. Default: prune.")
     ] = None,
@@ -123,6 +128,9 @@ def train(
         "augment": augment,
         "initializer": initializer,
         "reinitialize": reinitialize,
+        "reinitialize_by": reinitialize_by,
+        "labels": labels,
+        "perturb": perturb,
         "holding": holding,
         "evaluate_every": evaluate_every,
         "validation": validation,

@@ -100,6 +100,18 @@ class Mask(Mapping[str, Tensor]):
         self.require_like(other)
         return Mask({n: t & other[n].to(t.device) for n, t in self.items()})
 
+    def shuffled(self, generator: torch.Generator) -> "Mask":
+        """As many kept weights in every tensor, at places drawn from `generator` (on the CPU).
+
+        Source: the sanity check "Shuffle" of Frankle, Dziugaite, Roy, Carbin (2021), section 5.
+        """
+        return Mask(
+            {
+                name: keep.flatten()[torch.randperm(keep.numel(), generator=generator).to(keep.device)].view(keep.shape)
+                for name, keep in self.items()
+            }
+        )
+
     def to(self, device: torch.device | str) -> "Mask":
         """The same mask on `device`."""
         return Mask({name: tensor.to(device) for name, tensor in self.items()})

@@ -3,6 +3,7 @@
 from thresher.criteria.criterion import Criterion
 from thresher.criteria.gradient_magnitude import GradientMagnitude
 from thresher.criteria.grasp import GraSP
+from thresher.criteria.inverted import Inverted
 from thresher.criteria.magnitude import Magnitude
 from thresher.criteria.random import Random
 from thresher.criteria.snip import SNIP
@@ -23,6 +24,7 @@ __all__ = [
     "Criterion",
     "GraSP",
     "GradientMagnitude",
+    "Inverted",
     "Magnitude",
     "Random",
     "SynFlow",

@@ -32,8 +32,8 @@ class SNIP:
     Cost: one forward and backward pass over `data`; memory of one gradient beside the model.
     Source: Lee, Ajanthan, Torr (2019), equations 5 and 6 (thesis equations 3.5, 3.6). Departures: scores are
     not divided by their sum, which changes no rank; by default only weights are scored where the authors'
-    code also scores biases, which are zero at initialisation and so always go first (`prunable(biases=True)`
-    gives that reading); no new initialisation is drawn after pruning (their code does; a recipe's
+    code also scores and prunes biases, drawn at random for scoring (`prunable(biases=True)` gives that reading,
+    with whatever biases the model has); no new initialisation is drawn after pruning (their code does; a recipe's
     `reinitialize` does here).
 
     >>> _ = torch.manual_seed(0)

@@ -1,5 +1,6 @@
 """Train, validation and test examples, with the statistics of the train split."""
 
+import dataclasses
 import math
 from dataclasses import dataclass
 
@@ -70,6 +71,16 @@ def split(train: Dataset, test: Dataset, validation: float = 0.1, seed: int = 0)
         held_out, train = train.subset(order[:count].sort().values), train.subset(order[count:].sort().values)
     mean, std = channel_moments(train.inputs)
     return Splits(train, held_out, test, mean, std)
+
+
+def with_shuffled_labels(splits: Splits, seed: int) -> Splits:
+    """The same splits with the labels of `train` permuted by `seed`: nothing is left in them to learn but by heart.
+
+    Validation and test keep their labels. Source: Zhang, Bengio, Hardt, Recht, Vinyals (2017), section 2.
+    """
+    train = splits.train
+    order = torch.randperm(len(train), generator=generator(seed, "label-shuffle")).to(train.targets.device)
+    return dataclasses.replace(splits, train=dataclasses.replace(train, targets=train.targets[order]))
 
 
 def check_fraction(validation: float) -> None:

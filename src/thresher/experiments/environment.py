@@ -30,12 +30,18 @@ def environment(device: torch.device) -> dict[str, Any]:
     }
 
 
+# packages above the experiments, or beside them
+_BESIDE = ("bench", "cli", "papers", "report")
+
+
 @cache
 def code_hash() -> str:
-    """SHA-256 over the package's Python files, names and contents."""
+    """SHA-256 over the Python files that decide a result, names and contents: not those that show or collect it."""
     root = Path(__file__).parents[1]
     digest = hashlib.sha256()
     for file in sorted(root.rglob("*.py")):
+        if file.relative_to(root).parts[0] in _BESIDE:
+            continue
         digest.update(file.relative_to(root).as_posix().encode() + b"\0" + file.read_bytes() + b"\0")
     return digest.hexdigest()
 

@@ -5,7 +5,7 @@ import hashlib
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, get_args
+from typing import Any, Literal, get_args
 
 from thresher.core.errors import ArgumentError, FileFormatError, unknown_name
 from thresher.core.step import Step
@@ -21,6 +21,8 @@ from thresher.rules.fixed_mask import Holding
 from thresher.training import TrainingPlan
 from thresher.training.plan import OptimizerName, ScheduleName
 
+Perturbation = Literal["none", "shuffle", "invert"]
+Labels = Literal["true", "shuffled"]
 ENGINES = ("auto", "sparse", "masked", "dense")
 
 
@@ -33,7 +35,12 @@ class Recipe:
     score_examples: how many training examples the criterion reads; None is one batch, 0 the whole training set.
     budget, evaluate_every, decay_every: steps, '20ep' or '500it'; decay_every None is a quarter of the budget,
         as thesis chapter 4 decays an 80k budget every 20k.
-    reinitialize: draw new weights after pruning, as the SNIP authors' code does.
+    perturb: a sanity check of Frankle et al. (2021): "shuffle" permutes the mask within every tensor, "invert" keeps
+        what scores low.
+    labels: those that are trained on; "shuffled" permutes them among the training examples (Zhang et al. 2017).
+        Scoring reads the true ones, as in Lee et al. (2019), section 5.6; so do validation and test.
+    reinitialize: draw new weights after pruning, as the SNIP authors' code does, by `reinitialize_by` or, where
+        that is None, by `initializer` again.
     engine: "sparse" layers store and multiply kept weights only; "masked" is their simulation with dense layers;
         "dense" has no mask; "auto" makes those layers sparse that win by it on this machine. The network that comes
         out is the same up to rounding, and so up to which layers "auto" chose.
@@ -56,8 +63,11 @@ class Recipe:
     protect: tuple[str, ...] = ()
     on_collapse: OnCollapse = "warn"
     score_examples: int | None = None
+    perturb: Perturbation = "none"
+    labels: Labels = "true"
     initializer: str = "glorot"
     reinitialize: bool = False
+    reinitialize_by: str | None = None
     holding: Holding = "prune"
     engine: str = "auto"
     budget: str = "20ep"
@@ -80,6 +90,9 @@ class Recipe:
             ("data set", self.data, DATASETS),
             ("method", self.method, METHODS),
             ("initializer", self.initializer, INITIALIZERS),
+            ("initializer", self.reinitialize_by or self.initializer, INITIALIZERS),
+            ("perturbation", self.perturb, get_args(Perturbation)),
+            ("kind of labels", self.labels, get_args(Labels)),
             ("engine", self.engine, ENGINES),
             ("holding", self.holding, get_args(Holding)),
             ("choice for on_collapse", self.on_collapse, get_args(OnCollapse)),
@@ -108,6 +121,16 @@ class Recipe:
             raise ArgumentError(
                 f"engine 'sparse' stores no removed weights, and holding '{self.holding}' works with them: leave the "
                 "engine out or use 'masked'"
+            )
+        if self.reinitialize_by is not None and not self.reinitialize:
+            raise ArgumentError(
+                f"reinitialize_by='{self.reinitialize_by}' says how new weights are drawn, but none are: "
+                "set reinitialize, or leave it out"
+            )
+        if self.perturb != "none" and (self.method == "dense" or self.pattern != "unstructured"):
+            raise ArgumentError(
+                f"perturb '{self.perturb}' is for unstructured masks: got method '{self.method}', "
+                f"pattern '{self.pattern}'"
             )
         if self.engine == "dense" and self.method != "dense":
             raise ArgumentError("engine 'dense' holds no mask: leave the method out or use engine 'masked'")

@@ -16,7 +16,8 @@ from thresher.core.prunable import prunable
 from thresher.core.seeds import generator, isolated_random_state
 from thresher.core.touch import listen
 from thresher.core.weights_file import write_weights
-from thresher.data import Batches, Splits, Stream, load
+from thresher.criteria import Inverted
+from thresher.data import Batches, Splits, Stream, load, with_shuffled_labels
 from thresher.experiments.engine import choose_sparse_layers, equipped, read_sparse_layers, write_sparse_layers
 from thresher.experiments.environment import environment
 from thresher.experiments.method import allocation_of, criterion_of, pattern_of, schedule_of
@@ -82,6 +83,8 @@ def run(
             carry: dict[str, Stateful] = {"tally": tally, "pruning": pruning}
             if rule is not None:
                 carry["rule"] = rule
+            if recipe.labels == "shuffled":
+                splits = with_shuffled_labels(splits, recipe.seed)
             outcome = _trained(recipe, trained, rule, splits, directory, carry, checkpoint_every, on_progress)
         model.load_state_dict(trained.state_dict())  # from sparse layers back to the dense ones of the same names
         result = result_of(recipe, model, mask, sparse_layers, outcome, tally, here, pruning.seconds)
@@ -119,6 +122,8 @@ def _mask(recipe: Recipe, model: ImageClassifier, splits: Splits, directory: Run
         mask = Mask.full(prunable(model))
     else:
         criterion = criterion_of(recipe.method, cross_entropy, generator(recipe.seed, "random-pruning"))
+        if recipe.perturb == "invert":
+            criterion = Inverted(criterion)
         device = next(model.parameters()).device
         examples = scoring_batches(splits, recipe.batch_size, recipe.score_examples, recipe.seed, device)
         mask = prune(
@@ -132,9 +137,13 @@ def _mask(recipe: Recipe, model: ImageClassifier, splits: Splits, directory: Run
             protect=recipe.protect,
             on_collapse=recipe.on_collapse,
         )
+        if recipe.perturb == "shuffle":
+            mask = mask.shuffled(generator(recipe.seed, "mask-shuffle"))
     mask.save(directory.mask_file)
     if recipe.reinitialize:
-        INITIALIZERS[recipe.initializer].initialize_(model, generator(recipe.seed, "reinitialization"))
+        INITIALIZERS[recipe.reinitialize_by or recipe.initializer].initialize_(
+            model, generator(recipe.seed, "reinitialization")
+        )
     return mask
 
 
