@@ -2,7 +2,7 @@ import pytest
 import torch
 from torch import nn
 
-from thresher.bench.agreement import answers, require_agreement
+from thresher.bench.agreement import Expected, answers, require_agreement
 from thresher.bench.contender import Unable
 
 
@@ -44,7 +44,7 @@ def right():
 @pytest.mark.parametrize("factor", [1.0, 1.00001])
 def test_what_is_right_to_rounding_agrees(right, train, factor):
     inputs = torch.randn(8, 20)
-    require_agreement(answers(Wrong(right, factor), inputs, train), answers(right, inputs, train))
+    require_agreement(answers(Wrong(right, factor), inputs, train), Expected.of(right, inputs, train))
 
 
 @pytest.mark.parametrize(
@@ -62,13 +62,41 @@ def test_what_is_right_to_rounding_agrees(right, train, factor):
 def test_what_is_wrong_is_named(right, wrong, train, message):
     inputs = torch.randn(8, 20)
     with pytest.raises(Unable, match=message):
-        require_agreement(answers(Wrong(right, **wrong), inputs, train), answers(right, inputs, train))
+        require_agreement(answers(Wrong(right, **wrong), inputs, train), Expected.of(right, inputs, train))
+
+
+def test_float32_is_held_against_float64(right):
+    inputs = torch.randn(8, 20)
+    expected = Expected.of(right, inputs, True)
+    assert expected.right.output.dtype is torch.float64
+    assert expected.gradient == 1e-2
+    require_agreement(answers(right, inputs, True), expected)
+    with pytest.raises(Unable, match="wrong output"):
+        require_agreement(answers(Wrong(right, 1.001), inputs, True), expected)
+
+
+def test_gradients_may_be_off_by_as_much_as_dense_float32_itself():
+    """1 + 1e-9 is above one in float64 and one in float32: half of the units are on in one and off in the other."""
+
+    class Threshold(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.one = 1 + 1e-9
+
+        def forward(self, x):
+            return torch.relu(x * self.one - 1)
+
+    inputs = torch.tensor([[1.0, 3.0], [1.0, 2.0]])
+    expected = Expected.of(Threshold(), inputs, True)
+    exact = torch.arange(4.0).cos().view(2, 2)
+    lost = exact[:, 0].norm() / exact.norm()  # float32 has no gradient at the two ones
+    assert expected.gradient == pytest.approx(4 * float(lost), rel=1e-5)
 
 
 def test_another_shape_is_no_agreement(right):
     inputs = torch.randn(8, 20)
     with pytest.raises(Unable, match="wrong output: relative error inf"):
-        require_agreement(answers(right, inputs[:1], False), answers(right, inputs, False))
+        require_agreement(answers(right, inputs[:1], False), Expected.of(right, inputs, False))
 
 
 def test_gradients_are_those_of_a_fixed_sum_whatever_the_layout_of_the_weights(right):

@@ -5,7 +5,7 @@ import pytest
 import torch
 from torch import nn
 
-from thresher.bench.agreement import answers, require_agreement
+from thresher.bench.agreement import Expected, answers, require_agreement
 from thresher.bench.contender import Unable, laid_out
 from thresher.bench.contenders import CONTENDERS, present
 from thresher.bench.contenders.csr import CSRLinear
@@ -57,7 +57,7 @@ def test_every_variant_computes_the_same_or_says_that_it_cannot(name, network):
             unable.append(str(reason))
             continue
         for train in (True, False) if contender.trains else (False,):
-            require_agreement(answers(module, laid, train), answers(copy.deepcopy(model), inputs, train))
+            require_agreement(answers(module, laid, train), Expected.of(model, inputs, train))
         agreed.append(variant_name)
     linear_only = network == "convolutional" and name in ("csr", "sparselab")
     assert bool(agreed) != linear_only

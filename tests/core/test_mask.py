@@ -152,7 +152,8 @@ def test_masks_are_compared_only_where_names_and_shapes_agree(operation):
 
 
 def test_a_shuffled_mask_has_the_counts_and_other_places():
-    mask = Mask({"a": torch.arange(600).view(20, 30) < 100, "b": torch.zeros(5, dtype=torch.bool), "c": torch.ones(3) > 0})
+    bits = {"a": torch.arange(600).view(20, 30) < 100, "b": torch.zeros(5) > 0, "c": torch.ones(3) > 0}
+    mask = Mask(bits)
     shuffled = mask.shuffled(torch.Generator().manual_seed(0))
     assert shuffled.counts == mask.counts
     assert {name: keep.shape for name, keep in shuffled.items()} == {name: keep.shape for name, keep in mask.items()}

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from thresher.allocations import Uniform
-from thresher.bench.agreement import Answers, answers, require_agreement
+from thresher.bench.agreement import Expected, answers, require_agreement
 from thresher.bench.cases import CASES, Case
 from thresher.bench.contender import Contender, Unable, Variant, laid_out
 from thresher.bench.contenders import CONTENDERS
@@ -67,7 +67,7 @@ class Field:
         masked = copy.deepcopy(self.model)
         self.mask.apply_(masked)
         expected = {
-            sparse: answers(copy.deepcopy(model), self.inputs, heat.train)
+            sparse: Expected.of(model, self.inputs, heat.train)
             for sparse, model in ((False, self.model), (True, masked))
         }
         for name in names:
@@ -81,7 +81,7 @@ class Field:
         """What training holds in memory for `entrant`; None in inference and for single layers."""
         return None if entrant.optimizer is None else held(entrant.module, entrant.optimizer, self.model)
 
-    def _enter(self, heat: Heat, case: Case, name: str, model: nn.Module, expected: Answers) -> None:
+    def _enter(self, heat: Heat, case: Case, name: str, model: nn.Module, expected: Expected) -> None:
         reasons = {}
         for variant_name, variant in _variants(CONTENDERS[name], case):
             try:
