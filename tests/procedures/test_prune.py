@@ -14,6 +14,7 @@ from thresher.allocations import ERK, LAMP, Global, PerTensor, Uniform
 from thresher.core.mask import Mask
 from thresher.core.prunable import prunable
 from thresher.criteria import SNIP, GradientMagnitude, GraSP, Magnitude, Random, SynFlow
+from thresher.layers import sparsify
 from thresher.procedures import prune
 from thresher.schedules import Cubic, Exponential, Linear, OneShot
 
@@ -145,3 +146,10 @@ def test_a_sparsity_of_zero_keeps_everything(net):
 def test_an_iterator_that_can_be_read_once_lasts_for_all_rounds(net, batch):
     once = prune(net, SNIP(cross_entropy), data=iter([batch]), sparsity=0.7, schedule=Linear(3), example=batch[0])
     assert once == prune(net, SNIP(cross_entropy), data=[batch], sparsity=0.7, schedule=Linear(3), example=batch[0])
+
+
+def test_truly_sparse_layers_are_named_with_the_way_back():
+    net = nn.Sequential(nn.Linear(8, 6), nn.ReLU(), nn.Linear(6, 4))
+    fast = sparsify(net, prune(net, Magnitude(), sparsity=0.5), "always")
+    with pytest.raises(ArgumentError, match=r"0, 2 store kept weights only.*th\.densify"):
+        prune(fast, Magnitude(), sparsity=0.9)

@@ -11,6 +11,7 @@ from thresher.core.errors import ArgumentError, NonFiniteError
 from thresher.core.mask import Mask
 from thresher.core.prunable import prunable, resolve_protected
 from thresher.criteria import Criterion
+from thresher.layers import SparseLayer
 from thresher.patterns import Pattern, Unstructured
 from thresher.procedures.settle_collapse import OnCollapse, check_on_collapse, settle_collapse
 from thresher.procedures.target import Target
@@ -100,6 +101,12 @@ def _require_objects(**parts: object) -> None:
             raise ArgumentError(f"{name} is an object, such as th.SNIP(loss) or th.ERK(): got {came}")
     if not isinstance(parts["model"], nn.Module):
         raise ArgumentError(f"model is a torch.nn.Module: got {type(parts['model']).__name__}")
+    stored = [name for name, module in parts["model"].named_modules() if isinstance(module, SparseLayer)]
+    if stored:
+        raise ArgumentError(
+            f"{', '.join(stored)} store kept weights only, and there is nothing to score for the others: prune "
+            "th.densify(model), with start= for the mask it has"
+        )
 
 
 def _chosen(model: nn.Module, parameters: Iterable[str] | Mapping[str, nn.Parameter] | None) -> dict[str, nn.Parameter]:
