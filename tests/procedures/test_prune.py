@@ -11,6 +11,7 @@ from torch import nn
 from torch.nn.functional import cross_entropy
 
 from thresher.allocations import ERK, LAMP, Global, PerTensor, Uniform
+from thresher.core.errors import ArgumentError
 from thresher.core.mask import Mask
 from thresher.core.prunable import prunable
 from thresher.criteria import SNIP, GradientMagnitude, GraSP, Magnitude, Random, SynFlow

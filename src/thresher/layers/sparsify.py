@@ -46,7 +46,8 @@ def sparsify(
 
     Raises MaskMismatchError if the mask is for another model; ArgumentError if `model` is sparse already, not on the
     CPU, has a layer that has seen no batch, or if the optimizer is another model's or holds what cannot be carried
-    over (then nothing is changed). Cost: a copy of the model, and for "auto" a forward pass.
+    over (then nothing is changed). Cost: a copy of the model, and for "auto" a forward
+    pass and, the first time on a machine, the measuring of each layer: a tenth of a second to two seconds.
 
     >>> net = nn.Sequential(nn.Linear(4, 3), nn.ReLU(), nn.Linear(3, 2))
     >>> keep = torch.tensor([[True, False, False, False]] * 3)
