@@ -6,6 +6,8 @@
 // registers while one filter's weights pass.
 #pragma once
 
+#include <algorithm>
+
 #include "matmul.h"
 
 namespace thresher {
@@ -458,9 +460,122 @@ INLINE void with_block_of(int64_t images, int64_t n, int64_t height, int64_t wid
     with_block<T, Wide, Medium, Narrow, Row, Point>(n, height, width, f);
 }
 
+// How images are packed where there are fewer examples than lanes: whole, by phase, with their padding. A weight then
+// meets an image from its offset on: a filter is a row of a product whose lanes are positions, one line of the image
+// after another. Those that end in the margin between two lines are computed and dropped.
+struct Lines {
+  int64_t height, width;  // of an image, margins included
+  int64_t image;          // numbers in one
+  int64_t images;
+  explicit Lines(const Convolution& s)
+      : height(s.out_height() + (s.kernel_height - 1) * s.dilation_height / s.stride_height),
+        width(s.out_width() + (s.kernel_width - 1) * s.dilation_width / s.stride_width), image(height * width * s.n),
+        images(s.channels * s.stride_height * s.stride_width) {}
+  // whether an offset is a number of 32 bits
+  bool fit() const { return image < (int64_t(1) << 31) / images; }
+};
+
+template <class T>
+INLINE void copy(const T* from, int64_t count, T* to) {
+  constexpr int L = kLanes<T>;
+  int64_t i = 0;
+  for (; i + L <= count; i += L) store(to + i, load(from + i));
+  if (i < count) store_first(to + i, load_first(from + i, int(count - i)), int(count - i));
+}
+
+// The channel's images by phase.
+template <class T>
+void pack_lines(const Convolution& s, const Lines& lines, const T* x, T* packed) {
+  const int64_t n = s.n;
+  std::fill(packed, packed + s.stride_height * s.stride_width * lines.image, T(0));
+  for (int64_t phase = 0; phase < s.stride_height * s.stride_width; ++phase, packed += lines.image) {
+    const int64_t up = phase / s.stride_width - s.padding_height, left = phase % s.stride_width - s.padding_width;
+    // from the first column inside of the image to the last
+    const int64_t begin = left < 0 ? quotient_up(-left, s.stride_width) : 0;
+    const int64_t end = left < s.width ? least(lines.width, quotient_up(s.width - left, s.stride_width)) : 0;
+    for (int64_t i = 0; i < lines.height; ++i) {
+      const int64_t row = i * s.stride_height + up;
+      if (row < 0 || row >= s.height) continue;
+      const T* from = x + (row * s.width + left) * n;
+      T* to = packed + i * lines.width * n;
+      if (s.stride_width == 1) {
+        if (begin < end) copy(from + begin * n, (end - begin) * n, to + begin * n);
+      } else {
+        for (int64_t j = begin; j < end; ++j)
+          for (int64_t e = 0; e < n; ++e) to[j * n + e] = from[j * s.stride_width * n + e];
+      }
+    }
+  }
+}
+
+// The weights of a filter and the images that they meet.
+template <class T>
+struct FilterEntries {
+  const int32_t *columns, *offsets;  // of each column
+  const T *values, *x;
+  int64_t group_filters, group_step;
+  INLINE T value(int64_t k) const { return values[k]; }
+  INLINE const T* met(int64_t k) const { return x + offsets[columns[k]]; }
+  INLINE FilterEntries of_row(int64_t row) const {
+    return {columns, offsets, values, x + row / group_filters * group_step, group_filters, group_step};
+  }
+};
+
+// A task is so many runs of positions for some of the filters, which all pass over one run before the next: more
+// filters read what is near, more tasks keep all threads busy.
+constexpr int64_t kStretch = 8, kTasksPerThread = 4;
+
+template <class T>
+void conv2d_few(int threads, const Convolution& s, const int32_t* pointers, const int32_t* columns, const T* values,
+                const T* x, const T* bias, T* y) {
+  const Lines lines(s);
+  const int64_t out_height = s.out_height(), out_width = s.out_width(), line = lines.width * s.n;
+  const int64_t kernel = s.kernel_height * s.kernel_width, phases = s.stride_height * s.stride_width;
+  const int64_t group_channels = s.channels / s.groups, num_columns = group_channels * kernel;
+  const bool as_it_is = phases == 1 && s.padding_height == 0 && s.padding_width == 0;
+  T* packed = static_cast<T*>(scratch<0>(num_columns * sizeof(int32_t) + 64 +
+                                         (as_it_is ? 0 : lines.images * lines.image * sizeof(T))));
+  int32_t* offsets = reinterpret_cast<int32_t*>(packed + (as_it_is ? 0 : lines.images * lines.image));
+  for (int64_t column = 0; column < num_columns; ++column) {
+    const int64_t tap = column % kernel;
+    const int64_t h = tap / s.kernel_width * s.dilation_height, w = tap % s.kernel_width * s.dilation_width;
+    const int64_t phase = h % s.stride_height * s.stride_width + w % s.stride_width;
+    offsets[column] = int32_t((column / kernel * phases + phase) * lines.image + h / s.stride_height * line +
+                              w / s.stride_width * s.n);
+  }
+  if (pointers[s.filters] * out_height * line < 2 * kPiece) threads = 1;
+  int64_t stretches = least(out_height, quotient_up(out_height * line, kStretch * kRun * kLanes<T>));
+  const int64_t rows = quotient_up(out_height, stretches);
+  stretches = quotient_up(out_height, rows);
+  const int64_t share = quotient_up(s.filters, threads == 1 ? 1 : quotient_up(kTasksPerThread * threads, stretches));
+  const int64_t shares = quotient_up(s.filters, share);
+  if (!as_it_is) {
+    parallel(lines.images * lines.image < 2 * kPiece ? 1 : threads, s.channels, [&](int64_t c) {
+      pack_lines(s, lines, x + c * s.height * s.width * s.n, packed + c * phases * lines.image);
+    });
+  }
+  const FilterEntries<T> entries{columns, offsets, values, as_it_is ? x : packed, s.filters / s.groups,
+                                 group_channels * phases * lines.image};
+  parallel(threads, stretches * shares, [&](int64_t index) {
+    const int64_t top = index / shares * rows, height = least(rows, out_height - top);
+    const int64_t from = index % shares * share, to = least(from + share, s.filters);
+    const int64_t length = (height - 1) * line + out_width * s.n;
+    T* results = static_cast<T*>(scratch<1>((to - from) * length * sizeof(T)));
+    FilterEntries<T> lower = entries;
+    lower.x += top * line;
+    for_runs<T>(length, Product<T, FilterEntries<T>>{pointers, lower, bias, results, length, from, to});
+    for (int64_t o = from; o < to; ++o)
+      for (int64_t i = 0; i < height; ++i)
+        copy(results + (o - from) * length + i * line, out_width * s.n,
+             y + ((o * out_height + top + i) * out_width) * s.n);
+  });
+}
+
 template <class T>
 void conv2d(int threads, const Convolution& s, const int32_t* pointers, const int32_t* columns, const T* values,
             const T* x, const T* bias, T* y) {
+  if (s.n > 0 && s.n < kLanes<T> && s.filters > 0 && Lines(s).fit())
+    return conv2d_few(threads, s, pointers, columns, values, x, bias, y);
   const int64_t images = s.channels * s.stride_height * s.stride_width;
   with_block_of<T, kRegisters / 2>(images, s.n, s.out_height(), s.out_width(), [&](auto block) {
     conv2d_in<T, decltype(block)>(threads, s, pointers, columns, values, x, bias, y);

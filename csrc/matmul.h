@@ -10,14 +10,16 @@ namespace THRESHER_ISA {
 // Vectors of a row that are worked on at once. All partial sums and, backward, as many inputs stay in registers.
 constexpr int kRun = kRegisters / 4;
 
-// Rows are handed out in pieces of about this many multiply-adds; a whole product below it stays on one thread.
+// Rows are handed out in pieces of about this many multiply-adds; a product below two of them stays on one thread.
 constexpr int64_t kPiece = 1 << 15;
+// An entry takes as long as this many multiply-adds where it has fewer.
+constexpr int64_t kLeastWork = 4;
 
 struct Pieces {
   int64_t rows, count;
   int threads;
   Pieces(int threads_, int64_t num_rows, int64_t kept, int64_t n) {
-    int64_t work = kept * n + num_rows * n;
+    int64_t work = (kept + num_rows) * (n < kLeastWork ? kLeastWork : n);
     threads = work < 2 * kPiece ? 1 : threads_;
     int64_t wanted = work / kPiece + 1;
     if (wanted > 64) wanted = 64;
@@ -27,25 +29,54 @@ struct Pieces {
   }
 };
 
-// y[row] = bias[row] + Σ values[k]·x[columns[k]] over P vectors, the last of them with `last` numbers if Partial.
-template <class T, int P, bool Partial, bool Ordered>
-INLINE void row_product(const int32_t* columns, const int32_t* order, const T* values, int64_t begin, int64_t end,
-                        const T* x, int64_t n, T start, T* y, int last) {
-  constexpr int L = kLanes<T>;
-  Vec<T> total[P];
-  UNROLL for (int p = 0; p < P; ++p) total[p] = broadcast(start);
-  for (int64_t k = begin; k < end; ++k) {
-    const T* from = settle(x + int64_t(columns[k]) * n);
-    Vec<T> value = broadcast(Ordered ? values[order[k]] : values[k]);
-    UNROLL for (int p = 0; p < P; ++p) {
-      total[p] += value * (Partial && p == P - 1 ? load_first(from + p * L, last) : load(from + p * L));
+// The entries of a matrix: their values, and the rows of a dense matrix that they meet.
+template <class T>
+struct Entries {
+  const int32_t* columns;
+  const T *values, *x;
+  int64_t n;
+  INLINE T value(int64_t k) const { return values[k]; }
+  INLINE const T* met(int64_t k) const { return x + int64_t(columns[k]) * n; }
+  INLINE const Entries& of_row(int64_t) const { return *this; }
+};
+// The same with the values in another order.
+template <class T>
+struct OrderedEntries : Entries<T> {
+  const int32_t* order;
+  INLINE T value(int64_t k) const { return this->values[order[k]]; }
+  INLINE const OrderedEntries& of_row(int64_t) const { return *this; }
+};
+
+// y = start + Σ value(k)·met(k)[first, …) over P vectors, the last of them with `last` numbers if Partial. Where there
+// are few vectors, several sums of each are under way at once: an addition would wait for the one before it.
+template <class T, int P, bool Partial, class Of>
+INLINE void row_product(const Of& entries, int64_t begin, int64_t end, int64_t first, T start, T* y, int last) {
+  constexpr int L = kLanes<T>, Chains = P == 1 ? 4 : P <= 3 ? 2 : 1;
+  Vec<T> total[Chains][P];
+  UNROLL for (int s = 0; s < Chains; ++s) {
+    UNROLL for (int p = 0; p < P; ++p) total[s][p] = s ? Vec<T>{} : broadcast(start);
+  }
+  auto add = [&](int64_t k, Vec<T>* to) __attribute__((always_inline)) {
+    const T* from = settle(entries.met(k) + first);
+    Vec<T> value = broadcast(entries.value(k));
+    UNROLL for (int p = 0; p < P; ++p)
+      to[p] += value * (Partial && p == P - 1 ? load_first(from + p * L, last) : load(from + p * L));
+  };
+  int64_t k = begin;
+  for (; k + Chains <= end; k += Chains) {
+    UNROLL for (int s = 0; s < Chains; ++s) add(k + s, total[s]);
+  }
+  if constexpr (Chains > 1) {
+    for (; k < end; ++k) add(k, total[0]);
+    UNROLL for (int s = 1; s < Chains; ++s) {
+      UNROLL for (int p = 0; p < P; ++p) total[0][p] += total[s][p];
     }
   }
   UNROLL for (int p = 0; p < P; ++p) {
     if (Partial && p == P - 1)
-      store_first(y + p * L, total[p], last);
+      store_first(y + p * L, total[0][p], last);
     else
-      store(y + p * L, total[p]);
+      store(y + p * L, total[0][p]);
   }
 }
 
@@ -77,34 +108,82 @@ INLINE void for_runs(int64_t n, F&& f) {
   }
 }
 
-template <class T>
+// Rows from `from` on of a product, the first of them at y and the others each `pitch` further.
+template <class T, class Of>
 struct Product {
-  const int32_t *pointers, *columns, *order;
-  const T *values, *x, *bias;
+  const int32_t* pointers;
+  Of entries;
+  const T* bias;
   T* y;
-  int64_t n, from, to;
+  int64_t pitch, from, to;
   template <int P, bool Partial>
   INLINE void run(int64_t first, int last) const {
-    for (int64_t row = from; row < to; ++row) {
-      T start = bias ? bias[row] : T(0);
-      if (order)
-        row_product<T, P, Partial, true>(columns, order, values, pointers[row], pointers[row + 1], x + first, n,
-                                         start, y + row * n + first, last);
-      else
-        row_product<T, P, Partial, false>(columns, order, values, pointers[row], pointers[row + 1], x + first, n,
-                                          start, y + row * n + first, last);
-    }
+    for (int64_t row = from; row < to; ++row)
+      row_product<T, P, Partial>(entries.of_row(row), pointers[row], pointers[row + 1], first, bias ? bias[row] : T(0),
+                                 y + (row - from) * pitch + first, last);
   }
 };
+
+// Partial sums of Σ values[k]·x[columns[k]]: lanes are entries. With Ordered, values[order[k]].
+template <class T, bool Ordered = false>
+INLINE Vec<T> dot(const int32_t* columns, const int32_t* order, const T* values, int64_t begin, int64_t end,
+                  const T* x) {
+  constexpr int L = kLanes<T>;
+  Vec<T> total[4] = {};
+  int64_t k = begin;
+  auto add = [&](Vec<T>& to) __attribute__((always_inline)) {
+    to += (Ordered ? gather(values, order + k) : load(values + k)) * gather(x, columns + k);
+    k += L;
+  };
+  while (k + 4 * L <= end) {
+    UNROLL for (int i = 0; i < 4; ++i) add(total[i]);
+  }
+  while (k + L <= end) add(total[0]);
+  if (k < end) {
+    const int left = int(end - k);
+    total[1] += (Ordered ? gather_first(values, order + k, left) : load_first(values + k, left)) *
+                gather_first(x, columns + k, left);
+  }
+  return (total[0] + total[1]) + (total[2] + total[3]);
+}
+
+// y = S·x (+ bias) for a single x, [rows]: as there are no neighbours to be lanes, the entries of a row are.
+template <class T, bool Ordered>
+void spmv(int threads, int64_t num_rows, const int32_t* pointers, const int32_t* columns, const int32_t* order,
+          const T* values, const T* x, const T* bias, T* y) {
+  constexpr int64_t L = kLanes<T>;
+  const int64_t groups = (num_rows + L - 1) / L;
+  Pieces pieces(threads, groups, pointers[num_rows], 1);
+  parallel(pieces.threads, pieces.count, [&](int64_t piece) {
+    const int64_t to = (piece + 1) * pieces.rows < groups ? (piece + 1) * pieces.rows : groups;
+    for (int64_t group = piece * pieces.rows; group < to; ++group) {
+      const int64_t row = group * L;
+      const int num = int(num_rows - row < L ? num_rows - row : L);
+      Vec<T> totals[L];
+      for (int i = 0; i < L; ++i)
+        totals[i] = i < num ? dot<T, Ordered>(columns, order, values, pointers[row + i], pointers[row + i + 1], x)
+                            : Vec<T>{};
+      Vec<T> result = fold<T>(totals);
+      if (bias) result += load_first(bias + row, num);
+      store_first(y + row, result, num);
+    }
+  });
+}
 
 // y = S·x (+ bias), [rows, n]. With `order` the values are taken from there: S given by columns is then Sᵀ by rows.
 template <class T>
 void spmm(int threads, int64_t num_rows, int64_t n, const int32_t* pointers, const int32_t* columns,
           const int32_t* order, const T* values, const T* x, const T* bias, T* y) {
+  if (n == 1)
+    return (order ? spmv<T, true> : spmv<T, false>)(threads, num_rows, pointers, columns, order, values, x, bias, y);
   Pieces pieces(threads, num_rows, pointers[num_rows], n);
   parallel(pieces.threads, pieces.count, [&](int64_t piece) {
-    int64_t from = piece * pieces.rows, to = from + pieces.rows < num_rows ? from + pieces.rows : num_rows;
-    for_runs<T>(n, Product<T>{pointers, columns, order, values, x, bias, y, n, from, to});
+    const int64_t from = piece * pieces.rows, to = from + pieces.rows < num_rows ? from + pieces.rows : num_rows;
+    const Entries<T> entries{columns, values, x, n};
+    if (order)
+      for_runs<T>(n, Product<T, OrderedEntries<T>>{pointers, {entries, order}, bias, y + from * n, n, from, to});
+    else
+      for_runs<T>(n, Product<T, Entries<T>>{pointers, entries, bias, y + from * n, n, from, to});
   });
 }
 

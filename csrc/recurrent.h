@@ -167,6 +167,46 @@ void forward_slice(const Recurrence<T>& r, const Slice& slice) {
   if (Cell::kMemory) slice.give(memory, 0, hidden, r.last_memory);
 }
 
+// A single example, for which nothing is kept: lanes are entries in the products and units in the cells.
+template <class T, class Cell>
+void forward_one(const Recurrence<T>& r) {
+  constexpr int L = kLanes<T>;
+  const int64_t hidden = r.hidden, room = (hidden + L - 1) / L * L;
+  Slice slice(r, 0);
+  slice.width = 1;
+  T* h = static_cast<T*>(scratch<0>(size_t(3 * room + r.inputs) * sizeof(T)));
+  T *next = h + room, *memory = next + room, *x = memory + room;
+  slice.take(r.h0, 0, hidden, h);
+  if (Cell::kMemory) slice.take(r.c0, 0, hidden, memory);
+  for (int64_t step = 0; step < r.steps; ++step) {
+    slice.take(r.x, step, r.inputs, x);
+    for (int64_t unit = 0; unit < hidden; unit += L) {
+      const int num = int(std::min<int64_t>(L, hidden - unit));
+      Vec<T> sums[4], keep[Cell::kKept];
+      for (int gate = 0; gate < 4; ++gate) {
+        const int64_t place = gate * hidden + unit;
+        Vec<T> totals[L] = {};
+        auto add = [&](const SparseMatrix<T>& matrix, int64_t row, const T* to) {
+          const int32_t* pointers = matrix.row_pointers + row;
+          for (int i = 0; i < num; ++i)
+            totals[i] += dot(matrix.columns, nullptr, matrix.values, pointers[i], pointers[i + 1], to);
+        };
+        if (Cell::has_input(gate)) add(r.input, place, x);
+        if (Cell::has_recurrent(gate)) add(r.recurrent, Cell::recurrent_row(place, hidden), h);
+        sums[gate] = fold<T>(totals);
+        if (r.bias) sums[gate] += load_first(r.bias + place, num);
+      }
+      Vec<T> state = load_first(h + unit, num), cell = Cell::kMemory ? load_first(memory + unit, num) : Vec<T>{};
+      Cell::template forward<T>(sums, state, cell, keep);
+      store(next + unit, state);
+      if (Cell::kMemory) store(memory + unit, cell);
+    }
+    std::swap(h, next);
+    slice.give(h, step, hidden, r.y);
+  }
+  if (Cell::kMemory) slice.give(memory, 0, hidden, r.last_memory);
+}
+
 // By column: its x and the sum for its gradient stay in registers, and each row of the sums' gradients that is read
 // serves two multiply-adds. `values` and `by_values`, which is added to, are in the order by column, and so is by_x.
 template <class T, int P, class Place>
@@ -294,6 +334,7 @@ int threads_for(int threads, const Recurrence<T>& r) {
 
 template <class T>
 void recurrence(int threads, const Recurrence<T>& r) {
+  if (r.n == 1 && !r.kept) return r.gru ? forward_one<T, Gru>(r) : forward_one<T, Lstm>(r);
   parallel(threads_for(threads, r), (r.n + r.width - 1) / r.width, [&](int64_t index) {
     const Slice slice(r, index);
     for_cell<T>(r.gru, slice.width, [&](auto cell, auto vectors) {

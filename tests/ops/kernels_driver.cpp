@@ -110,7 +110,7 @@ template <class T>
 static void products(const char* set, const Kernels<T>& kernels) {
   const int64_t n = one_of({0, 1, 2, 3, 5, 7, 8, 15, 16, 17, 31, 63, 64, 65, 127, 128, 129, 300});
   const int threads = int(between(1, 3));
-  const Pattern s = pattern(between(0, 40), between(0, 40));
+  const Pattern s = pattern(between(0, 40), between(0, 5) ? between(0, 40) : between(100, 200));
   const size_t kept = s.entries.size(), width = size_t(n);
   const auto values = Buffer<T>(kept).drawn(), x = Buffer<T>(size_t(s.columns) * width).drawn(),
              g = Buffer<T>(size_t(s.rows) * width).drawn(), bias = Buffer<T>(size_t(s.rows)).drawn();

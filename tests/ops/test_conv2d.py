@@ -133,10 +133,23 @@ def test_corner_cases(engine, geometry, n):
         (3, (3, 8), (70, 65), (5, 5), (2, 2), 0.3),
         (33, (96, 64), (4, 4), (3, 3), (1, 1), 0.05),
         (16, (64, 2), (34, 34), (3, 3), (2, 1), 1.0),
+        (1, (9, 7), (60, 61), (3, 3), (1, 1), 0.3),  # lines of an image one after another, in stretches
+        (2, (5, 9), (67, 50), (5, 2), (2, 3), 0.3),
+        (3, (40, 33), (18, 18), (3, 3), (1, 1), 0.1),
     ],
 )
 def test_layers_that_are_worked_on_in_tiles(engine, n, channels, image, kernel, stride, density):
     Problem(n, channels, image, kernel, stride, (1, 1), density=density, dtype=torch.float32).compare(1e-6)
+
+
+@pytest.mark.parametrize("n", [1, 3, 17])
+def test_inference_gives_the_result_of_training(engine, n):
+    problem = Problem(n, padding=(1, 1), dtype=torch.float32)
+    with torch.inference_mode():
+        y = problem.result()
+    assert not y.requires_grad
+    assert is_batch_innermost(y)
+    assert torch.equal(y, problem.result())
 
 
 @pytest.mark.parametrize("n", [1, 7, 16])
@@ -204,12 +217,13 @@ def test_weights_with_gaps_are_read_where_they_lie(engine):
 
 @pytest.mark.parametrize("special", [math.nan, math.inf, -math.inf])
 @pytest.mark.parametrize("stride", [(1, 1), (2, 3)])
-def test_what_is_not_finite_goes_along_kept_weights_only(engine, special, stride):
+@pytest.mark.parametrize("n", [1, 3, 17])
+def test_what_is_not_finite_goes_along_kept_weights_only(engine, special, stride, n):
     """By loops over what each weight sees. The result: exactly there. The values' gradient: the whole weights of a
     filter or a channel at most, since what lies outside of an image is a zero that takes part."""
-    problem = Problem(17, (3, 4), (7, 6), (3, 2), stride, density=0.3, dtype=torch.float32)
-    problem.x.data[5, 1, 2, 3] = special
-    problem.gradient[16, 2, 1, 1] = special
+    problem = Problem(n, (3, 4), (7, 6), (3, 2), stride, density=0.3, dtype=torch.float32)
+    problem.x.data[n // 3, 1, 2, 3] = special
+    problem.gradient[n - 1, 2, 1, 1] = special
     y = problem.result()
     y.backward(problem.gradient)
     by_y, by_x = torch.zeros(y.shape, dtype=torch.bool), torch.zeros(problem.x.shape, dtype=torch.bool)
@@ -217,9 +231,9 @@ def test_what_is_not_finite_goes_along_kept_weights_only(engine, special, stride
     for (o, c, h, w), i, j in product(problem.keep.nonzero().tolist(), *(range(side) for side in y.shape[2:])):
         row, column = i * stride[0] + h, j * stride[1] + w
         if (c, row, column) == (1, 2, 3):
-            by_y[5, o, i, j] = surely[o, c, h, w] = True
+            by_y[n // 3, o, i, j] = surely[o, c, h, w] = True
         if (o, i, j) == (2, 1, 1):
-            by_x[16, c, row, column] = surely[o, c, h, w] = True
+            by_x[n - 1, c, row, column] = surely[o, c, h, w] = True
     assert torch.equal(~y.isfinite(), by_y)
     assert torch.equal(~problem.x.grad.isfinite(), by_x)
     found = torch.zeros(problem.keep.shape, dtype=torch.bool).masked_scatter(
@@ -232,14 +246,15 @@ def test_what_is_not_finite_goes_along_kept_weights_only(engine, special, stride
     assert torch.equal(~problem.bias.grad.isfinite(), torch.arange(4) == 2)
 
 
-def test_results_are_the_same_bit_for_bit_for_every_number_of_threads(engine):
+@pytest.mark.parametrize("n", [1, 3, 33])
+def test_results_are_the_same_bit_for_bit_for_every_number_of_threads(engine, n):
     if engine == "reference":
         pytest.skip("torch's own products sum in another order with more threads")
     before, found = torch.get_num_threads(), []
     try:
         for threads in (1, 2, 3, 1):
             torch.set_num_threads(threads)
-            problem = Problem(33, (16, 20), (12, 11), padding=(1, 1), dtype=torch.float32)
+            problem = Problem(n, (16, 20), (12, 11), padding=(1, 1), dtype=torch.float32)
             y = problem.result()
             y.backward(problem.gradient)
             found.append([y.detach(), *(leaf.grad for leaf in problem.leaves())])

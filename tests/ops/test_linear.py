@@ -69,6 +69,16 @@ def test_result_and_gradients_are_those_of_the_masked_dense_layer(engine, dtype,
         assert ((came.double() - right).abs() <= bound * math.sqrt(num + 1) * size).all()
 
 
+@pytest.mark.parametrize("n", [1, 3, 40])
+def test_inference_gives_the_result_of_training(engine, n):
+    problem = Problem(n, 40, 30, 0.4, torch.float32)
+    with torch.inference_mode():
+        y = problem.result()
+    assert not y.requires_grad
+    assert is_batch_innermost(y)
+    assert torch.equal(y, problem.result())
+
+
 @pytest.mark.parametrize("n", [1, 7, 16, 40])
 @pytest.mark.parametrize("wanted", range(1, 8))
 def test_only_the_gradients_asked_for_are_made(engine, n, wanted):

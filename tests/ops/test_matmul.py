@@ -49,6 +49,22 @@ def test_products_are_those_of_the_dense_matrix(engine, dtype, sizes, density, s
     assert close(sddmm(y, x, topology), sampled, sizes_of, x.shape[1])
 
 
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+@pytest.mark.parametrize("n", [1, 2, 4, 5, 13])
+@pytest.mark.parametrize("kept", [1, 15, 16, 17, 64, 65, 100, 200])
+def test_rows_of_any_length_meet_few_examples(engine, dtype, n, kept):
+    """Entries by the vector and one by one, in the whole sums and in what is left of them."""
+    keep, _, _, x, _ = problem((19, 200, n), 0.0, 6, dtype)
+    draw = torch.Generator().manual_seed(kept)
+    keep.scatter_(1, torch.rand(19, 200, generator=draw).argsort(1)[:, :kept], True)
+    keep[7] = False
+    topology, values = Topology.of(keep), torch.randn(int(keep.sum()), generator=draw, dtype=dtype)
+    s, x64 = dense(keep, values), x.double()
+    assert close(spmm(values, topology, x), s @ x64, s.abs() @ x64.abs(), kept)
+    turned = s.t()[keep.t()].to(dtype)
+    assert close(spmm_transposed(turned, Topology.of(keep.t()), x), s @ x64, s.abs() @ x64.abs(), kept)
+
+
 @pytest.mark.parametrize("strides", ["transposed", "expanded", "gaps"])
 def test_any_strides_are_read(engine, strides):
     keep, topology, values, x, _ = problem((6, 5, 9), 0.5, 0)
@@ -103,8 +119,9 @@ def test_what_is_not_finite_goes_along_kept_entries_only(engine, special, n):
     assert torch.equal(~sddmm(y, x, topology).isfinite(), (rows == 1) | (columns == 2))
 
 
-def test_results_are_the_same_bit_for_bit_for_every_number_of_threads(engine):
-    _, topology, values, x, y = problem((90, 80, 129), 0.5, 4, torch.float32)
+@pytest.mark.parametrize("sizes", [(90, 80, 129), (300, 250, 1), (300, 250, 3)], ids=str)
+def test_results_are_the_same_bit_for_bit_for_every_number_of_threads(engine, sizes):
+    _, topology, values, x, y = problem(sizes, 0.5, 4, torch.float32)
     before, found = torch.get_num_threads(), []
     try:
         for threads in (1, 2, 3, 1):

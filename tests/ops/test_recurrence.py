@@ -112,6 +112,25 @@ def test_float32_is_as_near_as_its_digits_allow(engine, cell, shape, density):
     assert problem.worst() < 1e-6 * kept_per_row**0.5
 
 
+@pytest.mark.parametrize("cell", GATES)
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+@pytest.mark.parametrize("shape", [(1, 1, 1, 1), (5, 1, 3, 16), (3, 1, 90, 21), (4, 1, 5, 70), (3, 2, 5, 70)], ids=str)
+@pytest.mark.parametrize("density", [0.0, 0.3, 1.0])
+def test_inference_on_few_examples_gives_the_states_of_the_dense_layer(engine, cell, dtype, shape, density):
+    problem = Problem(cell, shape, density, dtype, bias=shape[0] != 4)
+    kept_per_row = density * (shape[2] + shape[3]) + 1
+    for weights, values in zip(problem.weights, problem.values, strict=True):
+        weights.div_(kept_per_row**0.5)
+        values.data.div_(kept_per_row**0.5)
+    problem.x = laid_out(problem.x.detach(), "every other").requires_grad_()
+    with torch.inference_mode():
+        results = problem.sparse()
+    bound = (1e-6 if dtype is torch.float32 else 1e-14) * kept_per_row**0.5
+    for came, right in zip(results, problem.dense()[0], strict=True):
+        assert came.shape == right.shape
+        assert (came.double() - right).norm() <= bound * right.norm()
+
+
 @settings(max_examples=25)
 @given(
     st.sampled_from(sorted(GATES)), st.tuples(*[st.integers(1, 3)] * 2, *[st.integers(1, 4)] * 2),

@@ -39,7 +39,8 @@ def conv2d(
     innermost in memory (see `batch_innermost`). Removed weights take no part: an infinity they would meet does not
     become NaN. Differentiable once. Under ``torch.autocast`` the input is cast to the values' dtype. Results do not
     depend on the number of threads.
-    Cost: kept · N · H' · W' multiply-adds, backward twice that; memory for a tile of the input per thread.
+    Cost: kept · N · H' · W' multiply-adds, backward twice that; memory for a tile of the input per thread, and where
+    there are fewer examples than a vector has numbers, for a copy of the padded input.
     Raises ArgumentError for shapes that do not fit, mixed dtypes, and off the CPU.
 
     >>> topology = Topology.of(torch.tensor([[False, True, False, False]]))
@@ -53,10 +54,12 @@ def conv2d(
     _check(x, topology, geometry)
     x = batch_innermost(x)
     result: Tensor
-    if is_plain(x) and is_plain(values):
-        result = _Conv2d.apply(x, values, bias, topology.row_pointers, topology.columns, geometry)  # type: ignore[no-untyped-call]
-    else:
+    if not (is_plain(x) and is_plain(values)):
         result = _conv2d(x, values, bias, topology.row_pointers, topology.columns, _flat(geometry))
+    elif torch.is_inference_mode_enabled():  # nothing to record
+        result = _forward(x, values, bias, topology.row_pointers, topology.columns, geometry)
+    else:
+        result = _Conv2d.apply(x, values, bias, topology.row_pointers, topology.columns, geometry)  # type: ignore[no-untyped-call]
     return result
 
 

@@ -9,6 +9,8 @@ from thresher.ops.native import is_plain, kernels
 def is_batch_innermost(x: Tensor) -> bool:
     """Whether examples of `x` [N, …] lie side by side in memory, the other dimensions in order around them."""
     if x.dim() == 2:  # by far the most frequent question
+        if x.shape[0] == 1:  # a single example lies both ways
+            return x.is_contiguous()
         return x.stride() == (1, x.shape[0]) or x.movedim(0, -1).is_contiguous()
     return x.movedim(0, -1).is_contiguous()
 

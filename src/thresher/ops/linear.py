@@ -40,10 +40,12 @@ def linear(x: Tensor, values: Tensor, bias: Tensor | None, topology: Topology) -
         x = x.reshape(leading.numel(), x.shape[-1])
     x = batch_innermost(x)
     result: Tensor
-    if is_plain(x) and is_plain(values):
-        result = _Linear.apply(x, values, bias, *topology)  # type: ignore[no-untyped-call]
-    else:
+    if not (is_plain(x) and is_plain(values)):
         result = _linear(x, values, bias, *topology)
+    elif torch.is_inference_mode_enabled():  # nothing to record, which would take longer than a small layer
+        result = _forward(x, values, bias, *topology[:2])
+    else:
+        result = _Linear.apply(x, values, bias, *topology)  # type: ignore[no-untyped-call]
     if len(leading) == 1:
         return result
     result = result.unflatten(0, leading) if leading else result[0]  # type: ignore[no-untyped-call]
