@@ -27,7 +27,7 @@ TABLES = {
 }
 # files that are no method: the family's protocol, and what several of its methods share
 SUPPORT = {
-    "criteria": {"criterion", "inverted", "loss_gradient", "positive_twin"},
+    "criteria": {"criterion", "inverted", "loss_gradient", "positive_twin", "unlabelled"},
     "allocations": {"allocation", "apportion"},
     "patterns": {"pattern"},
     "schedules": {"schedule"},

@@ -7,7 +7,7 @@
 13310
 """
 
-from thresher import analysis, data, layers, models, ops
+from thresher import analysis, data, experiments, layers, models, ops
 from thresher.allocations import ERK, LAMP, Global, PerTensor, Uniform
 from thresher.core import Batch, Mask, Step, ThresherError, Touch, listen, prunable
 from thresher.criteria import SNIP, GradientMagnitude, GraSP, Magnitude, Random, SynFlow
@@ -49,6 +49,7 @@ __all__ = [
     "analysis",
     "data",
     "densify",
+    "experiments",
     "layers",
     "listen",
     "models",

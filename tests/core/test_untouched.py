@@ -176,3 +176,32 @@ def test_a_recurrent_layer_holds_its_own_weights_again(kind):
     assert [name for name, _ in net.named_parameters()] == names
     assert {name: id(p) for name, p in net.named_parameters()} == identities
     assert {id(w) for w in net._flat_weights} == set(identities.values())
+
+
+class Twice(nn.Module):
+    """One layer under two names, and one more that shares its weight."""
+
+    def __init__(self):
+        super().__init__()
+        self.first = nn.Linear(3, 3)
+        self.again = self.first
+        self.tied = nn.Linear(3, 3)
+        self.tied.weight = self.first.weight
+
+    def forward(self, x):
+        return self.tied(self.again(torch.tanh(self.first(x))))
+
+
+def test_a_module_under_two_names_is_called_with_the_substitute_and_left_as_it_was():
+    torch.manual_seed(0)
+    model = Twice()
+    before = snapshot(model)
+    weight = torch.randn(3, 3)
+    other = copy.deepcopy(model)
+    with torch.no_grad():
+        other.first.weight.copy_(weight)
+    x = torch.randn(5, 3)
+    torch.testing.assert_close(call_with(model, {"first.weight": weight}, x), other(x))
+    assert same(before, snapshot(model))
+    assert model.again.weight is model.first.weight is model.tied.weight
+    assert isinstance(model.first.weight, nn.Parameter)

@@ -1,4 +1,4 @@
-"""The command line: `thresher demo | train | prune | inspect | bench`."""
+"""The command line: `thresher demo | train | compare | reproduce | work | runs | prune | inspect | diagnose | …`."""
 
 import json
 import os
@@ -10,10 +10,15 @@ import typer
 from rich.console import Console
 
 from thresher.cli.bench import bench
+from thresher.cli.compare import compare
 from thresher.cli.demo import demo
+from thresher.cli.diagnose import diagnose
 from thresher.cli.inspect import inspect
 from thresher.cli.prune import prune
+from thresher.cli.reproduce import reproduce
+from thresher.cli.runs import runs
 from thresher.cli.train import train
+from thresher.cli.work import work
 from thresher.core.errors import ArgumentError, ThresherError
 from thresher.training import Interrupted
 
@@ -30,8 +35,13 @@ app = typer.Typer(
 )
 app.command()(demo)
 app.command()(train)
+app.command()(compare)
+app.command()(reproduce)
+app.command()(work)
+app.add_typer(runs)
 app.command()(prune)
 app.command()(inspect)
+app.command()(diagnose)
 app.command()(bench)
 
 

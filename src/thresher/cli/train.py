@@ -12,7 +12,9 @@ from thresher.cli import options
 from thresher.cli.output import console, present
 from thresher.core.errors import ArgumentError, FileFormatError
 from thresher.experiments import Recipe, protocol, run
+from thresher.experiments.method import SCORE_LOSSES
 from thresher.experiments.run_directory import RunDirectory
+from thresher.experiments.store import Store
 from thresher.initializers import INITIALIZERS
 from thresher.training import OPTIMIZERS, Interrupted, ProgressBar, keep_freed_memory
 
@@ -45,6 +47,15 @@ def train(
     on_collapse: options.OnCollapseName = None,
     score_examples: Annotated[
         int | None, _panel("Pruning", help="Training examples the method reads; 0 is all. Default: one batch.")
+    ] = None,
+    score_loss: Annotated[
+        str | None, _panel("Pruning", help=f"What is differentiated: {', '.join(SCORE_LOSSES)}. Default: labels.")
+    ] = None,
+    score_data: Annotated[
+        str | None, _panel("Pruning", help="Score with this data set instead, of the same shape: transfer.")
+    ] = None,
+    isometry: Annotated[
+        str | None, _panel("Pruning", help="Then make layers near orthogonal: frobenius, spectral. Default: none.")
     ] = None,
     perturb: Annotated[
         str | None, _panel("Pruning", help="Sanity check of the mask: shuffle within tensors, or invert scores.")
@@ -131,6 +142,9 @@ def train(
         "reinitialize_by": reinitialize_by,
         "labels": labels,
         "perturb": perturb,
+        "score_loss": score_loss,
+        "score_data": score_data,
+        "isometry": isometry,
         "holding": holding,
         "evaluate_every": evaluate_every,
         "validation": validation,
@@ -141,7 +155,7 @@ def train(
     keep_freed_memory()
     if threads is not None:
         torch.set_num_threads(threads)
-    directory = Path("runs") / recipe.name if out is None else out
+    directory = Store.open().directory(recipe) if out is None else out
     try:
         with ProgressBar(f"{recipe.model} on {recipe.data}") as bar:
             result = run(

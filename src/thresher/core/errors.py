@@ -40,6 +40,10 @@ class RunDirectoryError(ThresherError):
     """A run directory that is in use, not writable, or holds another run."""
 
 
+class StoreError(ThresherError):
+    """A store of runs, or the queue beside it, that is absent, foreign, newer than this version, or out of reach."""
+
+
 class NonFiniteError(ThresherError):
     """A loss, score or weight that is NaN or infinite; the message says where it was first seen."""
 

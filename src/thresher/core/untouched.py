@@ -42,10 +42,27 @@ def call_with(
     """
     own = {name: buffer.detach().clone() for name, buffer in model.named_buffers()}
     try:
-        output = torch.func.functional_call(model, {**own, **(buffers or {}), **parameters}, (inputs,))
+        given = {**own, **(buffers or {}), **parameters}
+        output = torch.func.functional_call(model, _everywhere(model, given), (inputs,), tie_weights=False)
     finally:
         _forget_flat_weights(model)
     return first_tensor(output)
+
+
+def _everywhere(model: nn.Module, given: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """`given`, under every name that a tied tensor has, but once for a module that is there under several.
+
+    torch's own tying swaps the tensor of such a module twice, and puts the first substitute back in its place.
+    """
+    named = (*model.named_parameters(), *model.named_buffers())
+    substitutes = {id(tensor): given[name] for name, tensor in named if name in given}
+    places = {
+        f"{prefix}.{name}" if prefix else name: tensor
+        for prefix, module in model.named_modules()
+        for own in (module.named_parameters, module.named_buffers)
+        for name, tensor in own(recurse=False, remove_duplicate=False)
+    }
+    return {name: substitutes[id(tensor)] for name, tensor in places.items() if id(tensor) in substitutes}
 
 
 def _forget_flat_weights(model: nn.Module) -> None:

@@ -3,11 +3,13 @@
 from collections.abc import Callable
 
 import torch
+from torch.nn.functional import cross_entropy
 
 from thresher.allocations import ALLOCATIONS, Allocation
 from thresher.core.batch import Loss
 from thresher.core.errors import ArgumentError, unknown_name
 from thresher.criteria import SNIP, Criterion, GradientMagnitude, GraSP, Magnitude, Random, SynFlow
+from thresher.criteria.unlabelled import UNLABELLED, JacobianNorm
 from thresher.patterns import PATTERNS, Block, Channel, NofM, Pattern, Unstructured
 from thresher.schedules import SCHEDULES, OneShot, Schedule
 
@@ -22,6 +24,14 @@ METHODS: dict[str, Callable[[Loss, torch.Generator], Criterion] | None] = {
     "snip-mean-of-abs": lambda loss, generator: SNIP(loss, reduction="mean-of-abs"),
     "grasp": lambda loss, generator: GraSP(loss),
     "synflow": lambda loss, generator: SynFlow(),
+}
+
+# name → the loss that data-dependent criteria differentiate; all but the first do without labels
+SCORE_LOSSES: dict[str, Loss] = {
+    "labels": cross_entropy,
+    **UNLABELLED,
+    "jacobian-1": JacobianNorm(order=1),
+    "jacobian-2": JacobianNorm(order=2),
 }
 
 

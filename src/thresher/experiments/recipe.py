@@ -13,7 +13,7 @@ from thresher.core.topk import check_sparsity
 from thresher.data import DATASETS
 from thresher.data.batches import check_batch_size
 from thresher.data.splits import check_fraction
-from thresher.experiments.method import METHODS, allocation_of, pattern_of, schedule_of
+from thresher.experiments.method import METHODS, SCORE_LOSSES, allocation_of, pattern_of, schedule_of
 from thresher.initializers import INITIALIZERS
 from thresher.models import lookup
 from thresher.procedures.settle_collapse import OnCollapse
@@ -23,6 +23,7 @@ from thresher.training.plan import OptimizerName, ScheduleName
 
 Perturbation = Literal["none", "shuffle", "invert"]
 Labels = Literal["true", "shuffled"]
+Isometry = Literal["none", "frobenius", "spectral"]
 ENGINES = ("auto", "sparse", "masked", "dense")
 
 
@@ -35,12 +36,17 @@ class Recipe:
     score_examples: how many training examples the criterion reads; None is one batch, 0 the whole training set.
     budget, evaluate_every, decay_every: steps, '20ep' or '500it'; decay_every None is a quarter of the budget,
         as thesis chapter 4 decays an 80k budget every 20k.
+    score_loss: what data-dependent criteria differentiate: the cross-entropy with the labels, or one that needs none,
+        see `thresher.criteria.unlabelled`.
+    score_data: another data set, of the same shape and classes, whose training examples the criterion reads: sparsity
+        is transferred from there (thesis Table 4.5).
     perturb: a sanity check of Frankle et al. (2021): "shuffle" permutes the mask within every tensor, "invert" keeps
         what scores low.
     labels: those that are trained on; "shuffled" permutes them among the training examples (Zhang et al. 2017).
         Scoring reads the true ones, as in Lee et al. (2019), section 5.6; so do validation and test.
     reinitialize: draw new weights after pruning, as the SNIP authors' code does, by `reinitialize_by` or, where
         that is None, by `initializer` again.
+    isometry: move the kept weights, after pruning, towards orthogonal layers in this norm: `approximate_isometry_`.
     engine: "sparse" layers store and multiply kept weights only; "masked" is their simulation with dense layers;
         "dense" has no mask; "auto" makes those layers sparse that win by it on this machine. The network that comes
         out is the same up to rounding, and so up to which layers "auto" chose.
@@ -63,11 +69,14 @@ class Recipe:
     protect: tuple[str, ...] = ()
     on_collapse: OnCollapse = "warn"
     score_examples: int | None = None
+    score_loss: str = "labels"
+    score_data: str | None = None
     perturb: Perturbation = "none"
     labels: Labels = "true"
     initializer: str = "glorot"
     reinitialize: bool = False
     reinitialize_by: str | None = None
+    isometry: Isometry = "none"
     holding: Holding = "prune"
     engine: str = "auto"
     budget: str = "20ep"
@@ -91,6 +100,9 @@ class Recipe:
             ("method", self.method, METHODS),
             ("initializer", self.initializer, INITIALIZERS),
             ("initializer", self.reinitialize_by or self.initializer, INITIALIZERS),
+            ("score_loss", self.score_loss, SCORE_LOSSES),
+            ("data set", self.score_data or self.data, DATASETS),
+            ("isometry", self.isometry, get_args(Isometry)),
             ("perturbation", self.perturb, get_args(Perturbation)),
             ("kind of labels", self.labels, get_args(Labels)),
             ("engine", self.engine, ENGINES),

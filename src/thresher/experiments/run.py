@@ -12,25 +12,20 @@ from torch.nn.functional import cross_entropy
 from thresher.core.errors import ArgumentError
 from thresher.core.files import write_text_atomically
 from thresher.core.mask import Mask
-from thresher.core.prunable import prunable
-from thresher.core.seeds import generator, isolated_random_state
+from thresher.core.seeds import isolated_random_state
 from thresher.core.touch import listen
 from thresher.core.weights_file import write_weights
-from thresher.criteria import Inverted
 from thresher.data import Batches, Splits, Stream, load, with_shuffled_labels
 from thresher.experiments.engine import choose_sparse_layers, equipped, read_sparse_layers, write_sparse_layers
 from thresher.experiments.environment import environment
-from thresher.experiments.method import allocation_of, criterion_of, pattern_of, schedule_of
 from thresher.experiments.recipe import Recipe
 from thresher.experiments.result import result_of
 from thresher.experiments.run_directory import RunDirectory, open_run
-from thresher.experiments.scoring import scoring_batches
+from thresher.experiments.starting_point import chosen_mask, initialized, made_ready_, scored_splits
 from thresher.experiments.stopwatch import Stopwatch
 from thresher.experiments.tally import Tally
-from thresher.initializers import INITIALIZERS
-from thresher.models import ImageClassifier, build
+from thresher.models import ImageClassifier
 from thresher.ops import instruction_set
-from thresher.procedures import prune
 from thresher.rules import FixedMask
 from thresher.training import Outcome, Progress, Stateful, train
 
@@ -73,9 +68,10 @@ def run(
                 raise ArgumentError(
                     f"batch_size is {recipe.batch_size}, but {splits.train.name} has {len(splits.train)} to train on"
                 )
-            model = _initialized(recipe, splits).to(device)
+            model = initialized(recipe, splits, device)
+            scored = scored_splits(recipe, splits, data_dir, download)
             with pruning:
-                mask = _mask(recipe, model, splits, directory)
+                mask = _mask(recipe, model, scored, directory)
             sparse_layers = _sparse_layers(recipe, model, mask, directory)
             trained, rule = equipped(recipe, model, mask, sparse_layers)
             if sparse_layers:
@@ -104,13 +100,7 @@ def _usable(device: torch.device | str) -> torch.device:
     return torch.device(device)
 
 
-def _initialized(recipe: Recipe, splits: Splits) -> ImageClassifier:
-    model = build(recipe.model, num_classes=splits.num_classes, input_shape=splits.input_shape, seed=recipe.seed)
-    INITIALIZERS[recipe.initializer].initialize_(model, generator(recipe.seed, "initialization"))
-    return model
-
-
-def _mask(recipe: Recipe, model: ImageClassifier, splits: Splits, directory: RunDirectory) -> Mask:
+def _mask(recipe: Recipe, model: ImageClassifier, scored: Splits, directory: RunDirectory) -> Mask:
     """The run's mask, and `model` with the weights that training starts from.
 
     Where training is under way it is read from its file, and what scoring read is in the checkpoint; otherwise it
@@ -118,32 +108,9 @@ def _mask(recipe: Recipe, model: ImageClassifier, splits: Splits, directory: Run
     """
     if directory.checkpoint_file.exists():
         return Mask.load(directory.mask_file)
-    if recipe.method == "dense":
-        mask = Mask.full(prunable(model))
-    else:
-        criterion = criterion_of(recipe.method, cross_entropy, generator(recipe.seed, "random-pruning"))
-        if recipe.perturb == "invert":
-            criterion = Inverted(criterion)
-        device = next(model.parameters()).device
-        examples = scoring_batches(splits, recipe.batch_size, recipe.score_examples, recipe.seed, device)
-        mask = prune(
-            model,
-            criterion,
-            data=examples if criterion.reads_data else None,
-            sparsity=recipe.sparsity,
-            allocation=allocation_of(recipe.allocation),
-            pattern=pattern_of(recipe.pattern),
-            schedule=schedule_of(recipe.method, recipe.schedule, recipe.rounds),
-            protect=recipe.protect,
-            on_collapse=recipe.on_collapse,
-        )
-        if recipe.perturb == "shuffle":
-            mask = mask.shuffled(generator(recipe.seed, "mask-shuffle"))
+    mask = chosen_mask(recipe, model, scored)
     mask.save(directory.mask_file)
-    if recipe.reinitialize:
-        INITIALIZERS[recipe.reinitialize_by or recipe.initializer].initialize_(
-            model, generator(recipe.seed, "reinitialization")
-        )
+    made_ready_(recipe, model, mask)
     return mask
 
 

@@ -8,6 +8,7 @@ from torch import nn
 
 from thresher.core.errors import ArgumentError
 from thresher.core.prunable import prunable
+from thresher.initializers.initializer import Initialized
 
 
 @dataclass(frozen=True)
@@ -22,7 +23,7 @@ class Normal:
     library of that work.
 
     >>> net = nn.Linear(1000, 1000)
-    >>> Normal().initialize_(net, torch.Generator().manual_seed(0))
+    >>> _ = Normal().initialize_(net, torch.Generator().manual_seed(0))
     >>> round(net.weight.std().item(), 2), net.bias.abs().max().item()
     (1.0, 0.0)
     """
@@ -35,7 +36,7 @@ class Normal:
             raise ArgumentError(f"std is a standard deviation and positive: got {self.std}")
 
     @torch.no_grad()
-    def initialize_(self, model: nn.Module, generator: torch.Generator) -> None:
+    def initialize_(self, model: nn.Module, generator: torch.Generator) -> tuple[Initialized, ...]:
         """Draw every prunable weight of `model` anew from `generator`, in place, and zero the layers' biases."""
         weights = prunable(model)
         for name, parameter in prunable(model, biases=True).items():
@@ -45,3 +46,5 @@ class Normal:
                 nn.init.trunc_normal_(parameter, 0.0, self.std, -2 * self.std, 2 * self.std, generator=generator)
             else:
                 parameter.normal_(0.0, self.std, generator=generator)
+        done = f"{'truncated-normal' if self.truncated else 'normal'} of deviation {self.std:g}"
+        return tuple(Initialized(name, done) for name in weights)

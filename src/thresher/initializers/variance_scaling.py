@@ -9,6 +9,7 @@ from torch import Tensor, nn
 
 from thresher.core.errors import ArgumentError
 from thresher.core.prunable import prunable
+from thresher.initializers.initializer import Initialized, gates
 
 Fan = Literal["in", "out", "average"]
 Distribution = Literal["truncated-normal", "normal", "uniform"]
@@ -31,7 +32,7 @@ class VarianceScaling:
     equation 10.
 
     >>> net = nn.Linear(1000, 1000)
-    >>> VarianceScaling(scale=2.0).initialize_(net, torch.Generator().manual_seed(0))
+    >>> _ = VarianceScaling(scale=2.0).initialize_(net, torch.Generator().manual_seed(0))
     >>> round(net.weight.var().item() * 1000, 1), net.bias.abs().max().item()
     (2.0, 0.0)
     """
@@ -49,16 +50,18 @@ class VarianceScaling:
             raise ArgumentError(f"distribution is 'truncated-normal', 'normal' or 'uniform': got {self.distribution!r}")
 
     @torch.no_grad()
-    def initialize_(self, model: nn.Module, generator: torch.Generator) -> None:
+    def initialize_(self, model: nn.Module, generator: torch.Generator) -> tuple[Initialized, ...]:
         """Draw every prunable weight of `model` anew from `generator`, in place, and zero the layers' biases."""
         weights = prunable(model)
-        gates = _gates(model)
+        stacked = gates(model)
         for name, parameter in prunable(model, biases=True).items():
             if name in weights:
-                for gate in parameter.chunk(gates.get(id(parameter), 1)):
+                for gate in parameter.chunk(stacked.get(id(parameter), 1)):
                     self._draw_(gate, generator)
             else:
                 parameter.zero_()
+        done = f"{self.distribution} of variance {self.scale:g} / fan {self.fan}"
+        return tuple(Initialized(name, done) for name in weights)
 
     def _draw_(self, weight: Tensor, generator: torch.Generator) -> None:
         fan_in, fan_out = _fans(weight)
@@ -77,20 +80,3 @@ class VarianceScaling:
 def _fans(weight: Tensor) -> tuple[float, float]:
     receptive = math.prod(weight.shape[2:])
     return weight.shape[1] * receptive if weight.dim() > 1 else weight.shape[0], weight.shape[0] * receptive
-
-
-def _gates(model: nn.Module) -> dict[int, int]:
-    """How many gates are stacked in a recurrent weight, or projections in an attention weight."""
-    stacked: dict[int, int] = {}
-    for module in model.modules():
-        count = 1
-        if isinstance(module, nn.LSTM | nn.LSTMCell):
-            count = 4
-        elif isinstance(module, nn.GRU | nn.GRUCell):
-            count = 3
-        for name, parameter in module.named_parameters(recurse=False):
-            if name.startswith(("weight_ih", "weight_hh")):
-                stacked[id(parameter)] = count
-            elif name == "in_proj_weight":
-                stacked[id(parameter)] = 3
-    return stacked

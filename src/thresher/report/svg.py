@@ -14,7 +14,7 @@ INK, MUTED, RULE = "#000001", "#000002", "#000003"
 FIRST, SECOND, ALARM = "#000004", "#000005", "#000006"
 _VARIABLES = {INK: "ink", MUTED: "muted", RULE: "rule", FIRST: "first", SECOND: "second", ALARM: "alarm"}
 
-_STYLE: dict[str, object] = {
+STYLE: dict[str, object] = {
     "svg.fonttype": "none",
     "text.parse_math": False,  # a '$' in a layer's name is a dollar sign
     "font.family": "DejaVu Sans",  # what the layout reckons with; the page sets its own, which is no wider
@@ -47,7 +47,7 @@ def draw(key: str, label: str, size: tuple[float, float], paint: Callable[[Figur
     Every identifier in it starts with `key`, which is unlike that of any other figure on the page. Equal
     paintings give equal text. The user's matplotlib settings have no say. Cost: one layout and one rendering.
     """
-    with matplotlib.style.context(["default", _STYLE, {"svg.hashsalt": key}]):
+    with matplotlib.style.context(["default", STYLE, {"svg.hashsalt": key}]):
         figure = Figure(figsize=size, layout="constrained")
         paint(figure)
         buffer = io.BytesIO()

@@ -1,0 +1,90 @@
+"""How a paper trains, at its own length and at those of a desk and of a test."""
+
+from dataclasses import dataclass
+from typing import Any
+
+from thresher.experiments import Recipe
+from thresher.papers.published import Budget, NotRun, Quantity, Trained, Work, final_test_error
+from thresher.training.plan import OptimizerName
+
+# 8 × 8 digits are too small for the convolutional networks of the papers, and those too slow for a test
+_READ_DIGITS = ("lenet-300-100", "lstm-s", "gru-s", "resnet-20")
+_STAND_IN = "lenet-300-100"
+_SMOKE_EXAMPLES = 64
+_SMOKE_ROUNDS = 5
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrainingProtocol:
+    """What all runs of a table share; `decay_every` None keeps the learning rate constant.
+
+    Budget "full" trains `iterations`, "quick" as few as the table says, with the decays at the same fractions of
+    the way. "smoke" is four steps on the embedded digits, for networks that cannot read those by lenet-300-100:
+    it proves that everything runs, and compares nothing.
+    """
+
+    data: str
+    batch_size: int
+    iterations: int
+    decay_every: int | None
+    optimizer: OptimizerName = "momentum"
+    learning_rate: float = 0.1
+    momentum: float = 0.9
+    weight_decay: float = 5e-4
+    augment: bool = False
+    evaluate_every: int = 2000
+
+    def work(
+        self,
+        model: str,
+        method: str = "dense",
+        sparsity: float = 0.0,
+        *,
+        quick: int | NotRun,
+        quantity: Quantity = final_test_error,
+        **changes: Any,
+    ) -> dict[Budget, Work]:
+        """What a cell runs at each budget; `quick` is a number of steps, `changes` are further recipe fields."""
+        fields = {"method": method, "sparsity": sparsity, **changes}
+        return {
+            "smoke": Trained(_smoke(model, fields), quantity),
+            "quick": quick if isinstance(quick, NotRun) else Trained(self.recipe(model, quick, fields), quantity),
+            "full": Trained(self.recipe(model, self.iterations, fields), quantity),
+        }
+
+    def recipe(self, model: str, steps: int, fields: dict[str, Any]) -> Recipe:
+        """The recipe of `steps` steps, the protocol's fields overruled by `fields`."""
+        decay: dict[str, Any] = {"decay": "constant"}
+        if self.decay_every is not None:
+            decay = {"decay": "step", "decay_every": f"{max(1, round(steps * self.decay_every / self.iterations))}it"}
+        own = {
+            "data": self.data,
+            "model": model,
+            "batch_size": self.batch_size,
+            "budget": f"{steps}it",
+            "evaluate_every": f"{min(self.evaluate_every, max(1, steps // 4))}it",
+            "optimizer": self.optimizer,
+            "learning_rate": self.learning_rate,
+            "momentum": self.momentum,
+            "weight_decay": self.weight_decay,
+            "augment": self.augment,
+            **decay,
+        }
+        return Recipe(**{**own, **fields})
+
+
+def _smoke(model: str, fields: dict[str, Any]) -> Recipe:
+    short = {"batch_size": 16, "budget": "4it", "evaluate_every": "4it", "engine": "masked"}
+    examples = fields.get("score_examples")
+    fewer = {} if examples is None else {"score_examples": min(examples or _SMOKE_EXAMPLES, _SMOKE_EXAMPLES)}
+    rounds = {"rounds": _SMOKE_ROUNDS} if fields["method"] == "synflow" else {}
+    return Recipe(
+        **{
+            "data": "digits",
+            "model": model if model in _READ_DIGITS else _STAND_IN,
+            **fields,
+            **short,
+            **fewer,
+            **rounds,
+        }
+    )

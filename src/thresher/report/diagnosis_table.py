@@ -1,0 +1,71 @@
+"""A diagnosis as rich tables, for the command line."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from rich import box
+from rich.table import Table
+from rich.text import Text
+
+from thresher.report.diagnosis_sentences import number, status
+from thresher.report.numbers import count, fraction
+
+# key of a network's figures → what it is called
+FIGURES = {
+    "jacobian_singular_mean": "Jacobian singular values, mean",
+    "jacobian_singular_std": "deviation",
+    "jacobian_singular_max": "largest",
+    "jacobian_singular_min": "smallest",
+    "condition_number": "condition number, largest / smallest",
+    "orthogonality_score": "orthogonality score, mean over layers",
+    "orthogonality_floor": "least that the mask allows",
+    "first_order_decrease": "loss lost in a first step / learning rate",
+}
+
+
+def networks(report: Mapping[str, Any]) -> dict[str, Mapping[str, Any]]:
+    """What was measured, by name: dense (where known), pruned, repaired (where asked)."""
+    found = {"dense": report["dense"], "pruned": report, "repaired": report["repaired"]}
+    return {name: figures for name, figures in found.items() if figures is not None}
+
+
+def diagnosis_table(report: Mapping[str, Any]) -> Table:
+    """One row a figure, one column a network: dense, pruned, repaired.
+
+    >>> figures = dict.fromkeys(FIGURES, 1.0)
+    >>> diagnosis_table({**figures, "dense": figures, "repaired": None}).row_count
+    8
+    """
+    compared = networks(report)
+    table = Table(box=box.SIMPLE)
+    table.add_column("")
+    for name in compared:
+        table.add_column(name, justify="right")
+    for key, what in FIGURES.items():
+        table.add_row(what, *[number(figures[key]) for figures in compared.values()])
+    return table
+
+
+def layer_diagnosis_table(report: Mapping[str, Any]) -> Table:
+    """One row a layer: kept weights, units on a path, mean singular value of its own Jacobian before and after repair.
+
+    Layers that do not work are red and say why.
+    """
+    table = Table(box=box.SIMPLE)
+    table.add_column("layer", overflow="fold")
+    for heading in ("kept", "sparsity", "units alive", "singular value", "repaired", "activation", "gradient"):
+        table.add_column(heading, justify="right")
+    table.add_column("")
+    for row in report["layers"]:
+        word = status(row)
+        table.add_row(
+            Text(row["name"]),
+            count(row["kept"]),
+            fraction(row["sparsity"]),
+            f"{count(row['live_units'])} of {count(row['units'])}",
+            *[number(row[key]["mean"]) if row[key] else "–" for key in ("jacobian", "jacobian_repaired")],
+            *["–" if row[key] is None else number(row[key]) for key in ("activation_norm", "gradient_norm")],
+            word,
+            style={"empty": "red", "dead": "red", "starved": "yellow"}.get(word),
+        )
+    return table

@@ -1,0 +1,131 @@
+import json
+import sys
+
+import pytest
+import typer
+from typer.testing import CliRunner
+
+from thresher.cli import reproduce as command
+from thresher.core.errors import ArgumentError, StoreError, UnknownNameError
+from thresher.papers import BUDGETS, PAPERS
+from thresher.training import Interrupted
+
+SMOKE = ["thesis/table-3.1", "--budget", "smoke"]
+
+
+@pytest.fixture
+def call(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("COLUMNS", "160")
+
+    def called(*words):
+        app = typer.Typer()
+        app.command()(command.reproduce)
+        result = CliRunner().invoke(app, list(words))
+        if result.exception is not None and not isinstance(result.exception, SystemExit):
+            raise result.exception
+        return result
+
+    return called
+
+
+def test_ours_beside_theirs_and_everything_below(call, tmp_path):
+    result = call(*SMOKE)
+    assert result.exit_code == 0
+    document = json.loads((tmp_path / "reproduced" / "thesis-table-3.1-smoke" / "reproduction.json").read_text())
+    by_label = {(row["row"], row["column"]): row for row in document["rows"]}
+    reference = by_label["Reference", "LeNet-300-100"]
+    assert reference["printed"]["value"] == 1.7
+    line = next(line for line in result.stdout.splitlines() if "Reference" in line and "LeNet-300-100" in line)
+    assert line.split()[2:5] == ["1.7", f"{reference['ours']['mean']:.2f}", "1"]
+    assert "not run: this method is not here yet" in result.stdout
+    for text in (*document["readings"], *document["departures"], "page 34", "nothing to compare"):
+        assert text in result.stdout
+    page = (tmp_path / "reproduced" / "thesis-table-3.1-smoke" / "study.html").read_text()
+    assert "LWC (magnitude)" in page
+    assert sum(path.is_dir() and not path.name.startswith(".") for path in (tmp_path / "runs").iterdir()) == 4
+
+
+def test_for_machines_the_last_line_is_the_document(call, tmp_path):
+    result = call(*SMOKE, "--json", "--only", "SNIP 95*", "--out", str(tmp_path / "there"), "--seeds", "2")
+    (line,) = result.stdout.splitlines()
+    found = json.loads(line)
+    assert found.pop("report") == str(tmp_path / "there" / "study.html")
+    found.pop("store")
+    assert found == json.loads((tmp_path / "there" / "reproduction.json").read_text())
+    assert [row["row"] for row in found["rows"]] == ["SNIP 95 %"]
+    assert found["rows"][0]["values"].keys() == {"0", "1"}
+
+
+def test_claims_stand_below_the_table(call):
+    result = call("thesis/figure-3.5", "--budget", "smoke", "--only", "MNIST, pixels")
+    assert "the pixels that survive are the same" in result.stdout
+    assert "Fashion-MNIST at" not in result.stdout
+
+
+def test_two_workers_share_the_runs(call, tmp_path):
+    pytest.importorskip("optuna", reason="workers need the 'compare' extra")
+    result = call(*SMOKE, "--workers", "2", "--threads", "1", "--json")
+    document = json.loads(result.stdout.splitlines()[-1])
+    assert [len(row["values"]) for row in document["rows"]].count(1) == 6
+    assert json.loads(call(*SMOKE, "--json").stdout.splitlines()[-1]) == document
+
+
+def test_workers_are_not_given_runs_on_data_that_is_not_there(call, tmp_path):
+    pytest.importorskip("optuna", reason="workers need the 'compare' extra")
+    words = ["--data-dir", str(tmp_path), "--no-download", "--workers", "2", "--only", "LSTM-s", "--json"]
+    document = json.loads(call("thesis/table-3.2", *words).stdout)
+    assert {row["verdict"]["words"] for row in document["rows"]} == {"not run: no mnist"}
+
+
+@pytest.mark.parametrize("words", [["--list"], []])
+def test_the_list_has_every_table_and_what_it_costs(call, words):
+    result = call(*words)
+    for name in PAPERS:
+        assert name in result.stdout
+    listed = json.loads(call(*words, "--json").stdout)["tables"]
+    assert [row["name"] for row in listed] == list(PAPERS)
+    first = listed[0]
+    assert first["data"] == ["mnist"]
+    assert first["cost"].keys() == set(BUDGETS)
+    assert (first["cost"]["full"]["runs"], first["cost"]["full"]["seeds"]) == (30, 5)
+    assert "30 runs" in result.stdout
+
+
+@pytest.mark.parametrize(
+    ("words", "error", "message"),
+    [
+        (["thesis/table3.1"], UnknownNameError, "did you mean 'thesis/table-3.1'"),
+        ([*SMOKE[:1], "--budget", "smok"], ArgumentError, "smoke, quick, full"),
+        ([*SMOKE, "--seeds", "0"], ArgumentError, "at least 1"),
+        ([*SMOKE, "--only", "SNIPE"], UnknownNameError, "did you mean"),
+    ],
+)
+def test_wrong_words_are_refused_before_anything_is_written(call, tmp_path, words, error, message):
+    with pytest.raises(error, match=message):
+        call(*words)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_foreign_folder_is_no_store(call, tmp_path):
+    (tmp_path / "mine").mkdir()
+    (tmp_path / "mine" / "letter.txt").write_text("dear")
+    with pytest.raises(StoreError, match=r"letter\.txt"):
+        call(*SMOKE, "--store", str(tmp_path / "mine"))
+
+
+def test_after_an_interruption_the_same_command_goes_on(call, tmp_path, monkeypatch):
+    def stop(*arguments, **settings):
+        raise Interrupted(tmp_path, 1, 4)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(sys.modules["thresher.papers.run_missing"], "run", stop)
+        with pytest.raises(Interrupted):
+            call(*SMOKE)
+    assert not (tmp_path / "reproduced").exists()
+    assert call(*SMOKE).exit_code == 0
+
+
+def test_without_optuna_one_worker_is_enough(call, monkeypatch):
+    monkeypatch.setitem(sys.modules, "optuna", None)
+    assert call(*SMOKE).exit_code == 0

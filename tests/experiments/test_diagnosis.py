@@ -1,0 +1,135 @@
+"""A diagnosis against singular values, gradients and repairs computed apart from it."""
+
+import copy
+import json
+
+import pytest
+import torch
+from torch import nn
+from torch.nn.functional import cross_entropy
+
+from thresher.core import Mask, prunable
+from thresher.core.errors import DataError, MaskMismatchError
+from thresher.experiments.diagnosis import diagnose
+
+
+@pytest.fixture
+def net():
+    torch.manual_seed(0)
+    return nn.Sequential(nn.Linear(8, 12), nn.Tanh(), nn.Linear(12, 10), nn.Tanh(), nn.Linear(10, 3))
+
+
+@pytest.fixture
+def data():
+    draw = torch.Generator().manual_seed(1)
+    return [(torch.randn(n, 8, generator=draw), torch.randint(3, (n,), generator=draw)) for n in (20, 10)]
+
+
+@pytest.fixture
+def mask(net):
+    draw = torch.Generator().manual_seed(2)
+    return Mask({n: torch.rand(p.shape, generator=draw) < 0.3 for n, p in prunable(net).items()})
+
+
+def examples(data):
+    return torch.cat([x for x, _ in data]), torch.cat([y for _, y in data])
+
+
+def expected(net, mask, data):
+    """Singular values by jacrev, and the squared gradient by autograd, of the network with removed weights at zero."""
+    net = copy.deepcopy(net).double()
+    if mask is not None:
+        mask.apply_(net)
+    inputs, targets = examples(data)
+    values = torch.linalg.svdvals(torch.func.vmap(torch.func.jacrev(net))(inputs.double()))
+    cross_entropy(net(inputs.double()), targets).backward()
+    square = sum(
+        float((p.grad if mask is None or name not in mask else p.grad * mask[name]).square().sum())
+        for name, p in net.named_parameters()
+    )
+    return values.detach(), square
+
+
+def test_figures_are_those_of_the_dense_the_pruned_and_the_repaired_network(net, mask, data):
+    found = diagnose(net, mask, data, repair=True)
+    for figures, model, kept in (
+        (found.report, net, mask),
+        (found.report["dense"], net, None),
+        (found.report["repaired"], found.repaired, mask),
+    ):
+        values, square = expected(model, kept, data)
+        assert figures["jacobian_singular_mean"] == pytest.approx(float(values.mean()))
+        assert figures["jacobian_singular_std"] == pytest.approx(float(values.std(correction=0)))
+        assert figures["jacobian_singular_max"] == pytest.approx(float(values.max()))
+        assert figures["jacobian_singular_min"] == pytest.approx(float(values.min()))
+        assert figures["condition_number"] == pytest.approx(float(values.max() / values.min()))
+        assert figures["first_order_decrease"] == pytest.approx(square, rel=1e-5)
+        assert figures["jacobian_examples"] == 30
+    assert found.report["repaired"]["orthogonality_score"] < found.report["orthogonality_score"]
+    json.dumps(found.report, allow_nan=False)
+
+
+def test_the_first_order_decrease_is_what_a_small_step_takes_off(net, mask, data):
+    rate = 1e-4
+    inputs, targets = examples(data)
+    model = copy.deepcopy(net).double()
+    mask.apply_(model)
+    loss = cross_entropy(model(inputs.double()), targets)
+    loss.backward()
+    with torch.no_grad():
+        for parameter in model.parameters():
+            parameter -= rate * parameter.grad
+    mask.apply_(model)
+    lost = float((loss - cross_entropy(model(inputs.double()), targets)).detach())
+    assert diagnose(net, mask, data).report["first_order_decrease"] == pytest.approx(lost / rate, rel=1e-3)
+
+
+def test_repair_keeps_the_mask_and_the_model_that_was_given(net, mask, data):
+    before = copy.deepcopy(net.state_dict())
+    found = diagnose(net.train(), mask, data, repair=True)
+    assert all(torch.equal(value, before[name]) for name, value in net.state_dict().items())
+    assert net.training
+    assert all(not bool(p[~mask[name]].any()) for name, p in found.repaired.named_parameters() if name in mask)
+    assert any(not torch.equal(p, before[name]) for name, p in found.repaired.named_parameters())
+
+
+def test_a_checkpoint_without_removed_values_has_no_dense_network_to_compare_with(net, mask, data):
+    mask.apply_(net)
+    found = diagnose(net, mask, data)
+    assert found.report["dense"] is None
+    assert found.report["repaired"] is None
+    assert found.repaired is None
+
+
+def test_rows_say_what_is_kept_and_what_works_of_it(net, mask, data):
+    keep = dict(mask.items())
+    keep["2.weight"] = torch.zeros(10, 12, dtype=torch.bool)
+    keep["2.weight"][0, 0] = True
+    found = diagnose(net, Mask(keep), data, repair=True).report
+    first, second, third = found["layers"]
+    assert (second["kept"], second["units"]) == (1, 10)
+    assert second["live_units"] <= 1
+    assert first["live_units"] <= 1
+    assert third["effective"] == int(keep["4.weight"][:, 0].sum()) * second["effective"]
+    assert second["orthogonality_floor"] == pytest.approx(3.0)  # nine of ten rows have no weight
+    assert second["orthogonality_score_repaired"] == pytest.approx(3.0, abs=1e-6)
+    assert sum(row["sensitivity_share"] for row in found["layers"]) == pytest.approx(1.0)
+    assert set(first["sensitivity_quantiles"]) == {"0.05", "0.25", "0.5", "0.75", "0.95"}
+
+
+def test_a_network_that_is_cut_in_two_is_diagnosed_and_says_so(net, mask, data):
+    keep = {**mask, "2.weight": torch.zeros(10, 12, dtype=torch.bool)}
+    found = diagnose(net, Mask(keep), data, repair=True).report
+    assert found["disconnected"]
+    assert found["jacobian_singular_max"] == 0.0
+    assert found["condition_number"] is None
+    assert found["effective_sparsity"] == 1.0
+    assert found["layers"][1]["sensitivity_quantiles"] == {}
+    json.dumps(found, allow_nan=False)
+
+
+def test_no_examples_and_another_models_mask_are_refused(net, mask, data):
+    with pytest.raises(DataError):
+        diagnose(net, mask, [])
+    with pytest.raises(MaskMismatchError):
+        diagnose(nn.Linear(8, 3), mask, data)

@@ -1,0 +1,243 @@
+"""A diagnosis in sentences, tables and on a page: what is said follows from the numbers, and nothing is left out."""
+
+import copy
+import html
+import io
+import json
+import re
+import shutil
+import subprocess
+
+import pytest
+from rich.console import Console
+
+from thresher.core.errors import RunDirectoryError
+from thresher.report import diagnosis_figures
+from thresher.report.diagnosis_page import render_diagnosis, write_diagnosis
+from thresher.report.diagnosis_sentences import headline, number, repair, slowdown, starved, status, where_lost
+from thresher.report.diagnosis_table import FIGURES, diagnosis_table, layer_diagnosis_table
+
+CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
+
+
+def figures(mean, decrease, score=9.0, floor=0.5, low=0.01):
+    return {
+        "jacobian_singular_mean": mean,
+        "jacobian_singular_std": mean / 3,
+        "jacobian_singular_max": mean * 3,
+        "jacobian_singular_min": low,
+        "condition_number": mean * 3 / low if low else None,
+        "jacobian_examples": 300,
+        "jacobian_exact": True,
+        "orthogonality_score": score,
+        "orthogonality_floor": floor,
+        "first_order_decrease": decrease,
+        "effective_sparsity": 0.98,
+    }
+
+
+def layer(name, kept, effective, live, mean=0.2):
+    return {
+        "name": name,
+        "shape": [100, 300],
+        "total": 30000,
+        "kept": kept,
+        "sparsity": 1 - kept / 30000,
+        "effective": effective,
+        "units": 100,
+        "live_units": live,
+        "units_without_input": 0,
+        "units_without_output": 100 - live,
+        "jacobian": {"mean": mean, "std": 0.1, "max": 1.0, "min": 0.0},
+        "jacobian_repaired": {"mean": 0.75, "std": 0.1, "max": 1.0, "min": 0.0},
+        "orthogonality_score": 8.0,
+        "orthogonality_floor": 0.0,
+        "orthogonality_score_repaired": 0.125,
+        "activation_norm": 0.3,
+        "gradient_norm": 0.4,
+        "sensitivity_quantiles": {"0.05": 0.0, "0.25": 0.1, "0.5": 0.1625, "0.75": 0.3, "0.95": 0.4},
+        "sensitivity_share": 0.5,
+    }
+
+
+@pytest.fixture
+def report():
+    return {
+        "subject": "a <net> & its mask",
+        "sparsity": 0.98,
+        "kept": 1200,
+        "prunable": 60000,
+        "disconnected": False,
+        "collapse": "connected",
+        **figures(0.1, 0.5),
+        "dense": figures(1.0, 16.0),
+        "repaired": figures(0.5, 4.0, score=0.625),
+        "layers": [layer("fc1.weight", 700, 690, 90), layer("fc2.weight", 500, 480, 95, mean=0.0625)],
+    }
+
+
+@pytest.mark.parametrize(
+    ("mean", "word"),
+    [(1.2, "gets through:"), (0.5, "gets through:"), (0.49, "weakened:"), (0.051, "weakened:"), (0.05, "hardly gets")],
+)
+def test_the_headline_goes_by_the_dense_networks_mean(report, mean, word):
+    report["jacobian_singular_mean"] = mean
+    assert word in headline(report)
+    assert number(mean) in headline(report)
+
+
+def test_without_a_dense_network_the_headline_goes_by_isometry(report):
+    report["dense"] = None
+    assert headline(report).endswith("1 time where lengths are kept")
+    assert "no dense network" in slowdown(report)[0]
+    report["disconnected"] = True
+    assert headline(report).startswith("Nothing gets through")
+
+
+def test_the_layer_that_loses_most_is_named(report):
+    assert "fc2.weight" in where_lost(report)[0]
+    assert "0.0625" in where_lost(report)[0]
+    assert len(where_lost(report)) == 1
+    report["jacobian_singular_min"] = 0
+    assert "smallest singular value is 0" in where_lost(report)[1]
+    report.update(jacobian_singular_min=1e-9, condition_number=3e8)
+    assert number(3e8) in where_lost(report)[1]
+
+
+def test_scattered_weights_are_told_from_weights_that_hang_together(report):
+    assert starved(report)[0].startswith("No layer is empty")
+    assert "hang together: 1,170 of 1,200 (97.5 %)" in starved(report)[1]
+    report["layers"] = [layer("fc1.weight", 700, 300, 40), layer("fc2.weight", 500, 100, 20)]
+    report["effective_sparsity"] = 0.9933
+    said = starved(report)
+    assert said[0] == "2 layers have most of their units cut off: fc1.weight, fc2.weight."
+    assert "scattered: 800 of 1,200 (66.7 %)" in said[1]
+    assert "99.3 % in place of 98.0 %" in said[1]
+
+
+def test_empty_and_dead_layers_are_named(report):
+    report["layers"] = [layer("a", 0, 0, 0), layer("b", 5, 0, 0), layer("c", 5, 5, 49), layer("d", 5, 5, 50)]
+    assert [status(row) for row in report["layers"]] == ["empty", "dead", "starved", "works"]
+    assert [sentence.rstrip(".").split(": ")[1] for sentence in starved(report)[:3]] == ["a", "b", "c"]
+
+
+def test_the_first_step_is_held_against_the_dense_network_and_no_forecast(report):
+    assert "32.0 times less" in slowdown(report)[0]
+    assert "no forecast of training time" in slowdown(report)[1]
+    report["first_order_decrease"] = 32.0
+    assert "2.00 times more" in slowdown(report)[0]
+    report["first_order_decrease"] = 0.0
+    assert "does not move at all" in slowdown(report)[0]
+
+
+def test_repair_says_what_it_changed_and_what_it_cannot(report):
+    said = " ".join(repair(report))
+    for word in ("from 9.00 to 0.625", "below 0.500", "0.500 times as large; 0.100", "8.00 times as much, 0.250 times"):
+        assert word in said
+    assert "the 15 units cut off stay so" in said
+    for row in report["layers"]:
+        row["live_units"] = 100
+    assert "cut off" not in " ".join(repair(report))
+    report["repaired"] = None
+    assert "--repair" in repair(report)[0]
+
+
+def text_of(table):
+    console = Console(width=200, record=True, file=io.StringIO())
+    console.print(table)
+    return console.export_text()
+
+
+def test_tables_hold_every_network_and_layer(report):
+    shown = text_of(diagnosis_table(report))
+    assert all(word in shown for word in ("dense", "pruned", "repaired", *FIGURES.values()))
+    assert re.search(r"loss lost in a first step.*16\.0 +0\.500 +4\.00", shown)
+    shown = text_of(layer_diagnosis_table(report))
+    assert re.search(r"fc2\.weight +500 +0\.983 +95 of 100 +0\.0625 +0\.750 +0\.300 +0\.400 +works", shown)
+    report["dense"] = None
+    assert "dense" not in text_of(diagnosis_table(report))
+
+
+def test_the_page_says_it_all_and_escapes_names(report, tmp_path):
+    path = write_diagnosis(report, tmp_path / "deep" / "page.html")
+    page = path.read_text()
+    assert "a &lt;net&gt; &amp; its mask" in page
+    assert "<net>" not in page
+    plain = html.unescape(page)
+    for sentence in (headline(report), *where_lost(report), *starved(report), *slowdown(report), *repair(report)):
+        assert sentence in plain
+    assert "0.0625 → 0.750" in page
+    assert "8.00 → 0.125" in page
+    assert page.count("<svg") == 2
+    assert page == render_diagnosis(report)
+
+
+def test_a_page_without_repair_reference_or_estimates_has_no_gaps(report):
+    report.update(dense=None, repaired=None, jacobian_exact=False, condition_number=None)
+    for row in report["layers"]:
+        absent = ("jacobian", "jacobian_repaired", "orthogonality_score_repaired", "activation_norm", "gradient_norm")
+        row.update(dict.fromkeys(absent), sensitivity_quantiles={})
+    page = render_diagnosis(report)
+    assert "→" not in page
+    assert "None" not in page
+    assert "singular values are estimates" in page
+    assert "<svg" not in page
+
+
+def test_without_matplotlib_the_extra_is_named(report, monkeypatch):
+    import sys
+
+    monkeypatch.delitem(sys.modules, "thresher.report.diagnosis_figures")
+    monkeypatch.delattr("thresher.report.diagnosis_figures")
+    monkeypatch.setitem(sys.modules, "matplotlib", None)
+    monkeypatch.setitem(sys.modules, "matplotlib.figure", None)
+    assert "thresher[report]" in render_diagnosis(report)
+
+
+def test_layers_that_pass_nothing_are_drawn_at_the_edge(report):
+    some = diagnosis_figures.layer_isometry(report)
+    report["layers"][0]["jacobian"]["mean"] = 0.0
+    none = diagnosis_figures.layer_isometry(report)
+    assert some.count("var(--alarm)") == 0
+    assert none.count("var(--alarm)") > 0
+    for row in report["layers"]:
+        row["jacobian"] = None
+    assert diagnosis_figures.layer_isometry(report) is None
+
+
+def test_sizes_of_a_single_layer_make_no_curve(report):
+    assert "activations from 0.300 in the first" in diagnosis_figures.norms_by_depth(report)
+    report["layers"] = report["layers"][:1]
+    assert diagnosis_figures.norms_by_depth(report) is None
+
+
+def test_a_folder_that_cannot_be_made_is_refused(report, tmp_path):
+    (tmp_path / "file").write_text("")
+    with pytest.raises(RunDirectoryError):
+        write_diagnosis(report, tmp_path / "file" / "page.html")
+
+
+@pytest.mark.browser
+@pytest.mark.skipif(CHROMIUM is None, reason="no Chromium here (Debian: apt-get install chromium)")
+def test_the_page_fits_phone_and_desk_in_a_browser(report, tmp_path):
+    report["layers"] *= 20
+    page = render_diagnosis(copy.deepcopy(report))
+    frame = '<iframe style="width:{}px;height:900px;border:0" srcdoc="{}"></iframe>'
+    frames = "".join(frame.format(width, html.escape(page)) for width in (360, 1100))
+    script = (
+        "document.title = JSON.stringify([...document.querySelectorAll('iframe')].map(f => "
+        "[f.contentDocument.documentElement.scrollWidth, f.contentDocument.documentElement.clientWidth]))"
+    )
+    (tmp_path / "page.html").write_text(f'<body onload="{html.escape(script)}">{frames}</body>')
+    flags = ("--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--hide-scrollbars")
+    quiet = ("--disable-background-networking", "--disable-component-update", "--disable-dev-shm-usage")
+    done = subprocess.run(
+        [
+            CHROMIUM, *flags, *quiet, "--window-size=1200,1000", "--enable-logging=stderr", "--v=0",
+            f"--user-data-dir={tmp_path / 'profile'}", "--dump-dom", (tmp_path / "page.html").as_uri(),
+        ],
+        capture_output=True, text=True, timeout=120, check=True,
+    )  # fmt: skip
+    widths = json.loads(html.unescape(re.search("<title>(.*?)</title>", done.stdout).group(1)))
+    assert widths == [[360, 360], [1100, 1100]]
+    assert [line for line in done.stderr.splitlines() if "CONSOLE" in line] == []
