@@ -8,6 +8,9 @@ from thresher.papers.thesis_protocol import DEPARTURES, MNIST, READINGS, REINITI
 _COLUMNS = {"lenet-300-100": "LeNet-300-100", "lenet-5-caffe": "LeNet-5-Caffe"}
 _QUICK = {"lenet-300-100": 20_000, "lenet-5-caffe": 5_000}
 
+# at learning rate 0.1 with momentum 0.9 the dense network diverges within 25 steps, whatever the seed
+_DIVERGES = ("lenet-5-caffe",)
+
 # sparsity in percent and printed error; None is the dense reference
 _OURS: dict[str, tuple[tuple[float | None, float], ...]] = {
     "lenet-300-100": ((None, 1.7), (95.0, 1.6), (98.0, 2.4)),
@@ -32,6 +35,8 @@ def _ours() -> tuple[Cell, ...]:
         for percent, error in entries:
             row = "Reference" if percent is None else f"SNIP {percent:g} %"
             fields: dict[str, Any] = {} if percent is None else {"method": "snip", "sparsity": percent / 100}
+            if percent is None and model in _DIVERGES:
+                fields["optimizer"] = "sgd"
             work = MNIST.work(model, quick=_QUICK[model], reinitialize=REINITIALIZE and percent is not None, **fields)
             printed = Printed(value=error, decimals=1)
             cells.append(Cell(row=row, column=_COLUMNS[model], printed=printed, work=work))
@@ -61,6 +66,8 @@ TABLE = PublishedTable(
     departures=(
         *DEPARTURES,
         "the number of runs behind the printed errors is not given, and neither are deviations",
+        "the dense LeNet-5-Caffe is trained by plain SGD, the default of the authors' code: with momentum 0.9 at learning "
+        "rate 0.1 it diverges within 25 steps here",
         "quick trains LeNet-300-100 for 20,000 steps and LeNet-5-Caffe for 5,000",
     ),
     cells=_ours() + _others(),

@@ -31,6 +31,7 @@ class TrainingProtocol:
     learning_rate: float = 0.1
     momentum: float = 0.9
     weight_decay: float = 5e-4
+    initializer: str = "glorot"
     augment: bool = False
     evaluate_every: int = 2000
 
@@ -67,6 +68,7 @@ class TrainingProtocol:
             "learning_rate": self.learning_rate,
             "momentum": self.momentum,
             "weight_decay": self.weight_decay,
+            "initializer": self.initializer,
             "augment": self.augment,
             **decay,
         }
