@@ -43,7 +43,7 @@ def test_ours_beside_theirs_and_everything_below(call, tmp_path):
         assert text in result.stdout
     page = (tmp_path / "reproduced" / "thesis-table-3.1-smoke" / "study.html").read_text()
     assert "LWC (magnitude)" in page
-    assert sum(path.is_dir() and not path.name.startswith(".") for path in (tmp_path / "runs").iterdir()) == 4
+    assert sum(path.is_dir() and not path.name.startswith(".") for path in (tmp_path / "runs").iterdir()) == 5
 
 
 def test_for_machines_the_last_line_is_the_document(call, tmp_path):

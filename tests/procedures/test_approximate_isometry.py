@@ -99,7 +99,7 @@ def test_where_there_is_a_floor_the_rest_is_repaired():
     _, after = approximate_isometry_(layer, Mask({"weight": keep}))
     values = torch.linalg.svdvals(layer.weight.detach())
     assert after.layers[0].floor == pytest.approx(math.sqrt(3))
-    assert after.layers[0].score == pytest.approx(math.sqrt(3), abs=1e-3 * math.sqrt(20))  # its tolerance
+    assert after.layers[0].score == pytest.approx(math.sqrt(3), abs=1e-3)
     assert values[17:].max() < 1e-6
     assert torch.allclose(values[:17], torch.ones(17, dtype=torch.float64), atol=0.01)
 
@@ -109,7 +109,7 @@ def test_the_spectral_norm_is_that_of_torch_and_goes_to_its_floor():
         layer = orthogonal(nn.Linear(30, 20).double())
         keep = random_mask(layer, 0.3)["weight"].clone()
         keep[keep_rows:] = False
-        before, after = approximate_isometry_(layer, Mask({"weight": keep}), norm="spectral")
+        before, after = approximate_isometry_(layer, Mask({"weight": keep}), norm="spectral", steps=800)
         values = torch.linalg.svdvals(layer.weight.detach())
         assert after.score == pytest.approx((values**2 - 1).abs().max().item(), rel=1e-9)
         assert after.floor == floor

@@ -21,8 +21,8 @@ def approximate_isometry_(
     """Orthogonality of the layers of `model` before, and after their kept weights were moved, in place, to raise it.
 
     mask, norm: as for `orthogonality`. Removed weights are exactly zero afterwards.
-    steps: of descent, at most. tolerance: a matrix is done when its score is within tolerance · √(smaller side) of the
-        floor, so that its singular values are off by about tolerance / 2; or when it hardly improves any more.
+    steps: of descent, at most. tolerance: a matrix is done when √(score² - floor²) is below tolerance · √(smaller side),
+        so that its singular values are off by about tolerance / 2; or when it hardly improves any more.
 
     Minimised is ‖(C⊙W)^T(C⊙W) - I‖ layer by layer, on the smaller side: on the other one the squared Frobenius norm is
     larger by a constant. 30 projections in turn on the orthogonal matrices and on the mask, each overstepped by 1.8,
@@ -71,7 +71,8 @@ def _repaired(weights: dict[str, Maps], norm: Norm, steps: int, tolerance: float
         start = torch.cat([maps.matrices.mT if maps.tall else maps.matrices for maps in batch])
         keep = torch.cat([maps.keep.mT if maps.tall else maps.keep for maps in batch])
         goal = start.new_tensor([floor for maps in batch for floor in maps.floors(norm)])
-        goal += tolerance * (start.shape[1] ** 0.5 if norm == "frobenius" else 1.0)
+        # squares, because √(floor² + rest²) is near the floor long before the rest is small
+        goal = torch.hypot(goal, torch.full_like(goal, tolerance * start.shape[1] ** 0.5))
         projected = _projected(start, keep)
         descend = _conjugate_gradients if norm == "frobenius" else _schatten_descent
         ended = descend(projected, keep, steps, goal)
