@@ -7,14 +7,14 @@
 13310
 """
 
-from thresher import analysis, data, experiments, layers, models, ops
+from thresher import analysis, data, experiments, initializers, layers, models, ops
 from thresher.allocations import ERK, LAMP, Global, PerTensor, Uniform
 from thresher.core import Batch, Mask, Step, ThresherError, Touch, listen, prunable
 from thresher.criteria import SNIP, GradientMagnitude, GraSP, Magnitude, Random, SynFlow
 from thresher.initializers import VarianceScaling
 from thresher.layers import densify, sparsify
 from thresher.patterns import Block, Channel, NofM, Unstructured
-from thresher.procedures import CollapseWarning, prune
+from thresher.procedures import CollapseWarning, approximate_isometry_, orthogonality, prune
 from thresher.rules import FixedMask
 from thresher.schedules import Cubic, Exponential, Linear, OneShot
 
@@ -47,13 +47,16 @@ __all__ = [
     "Unstructured",
     "VarianceScaling",
     "analysis",
+    "approximate_isometry_",
     "data",
     "densify",
     "experiments",
+    "initializers",
     "layers",
     "listen",
     "models",
     "ops",
+    "orthogonality",
     "prunable",
     "prune",
     "sparsify",

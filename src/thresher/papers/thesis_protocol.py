@@ -45,6 +45,7 @@ READINGS = (
     "is about 0.1 lower in our runs",
 )
 DEPARTURES = (
-    "biases are neither scored nor pruned; the authors' code does both. Sparsity is a fraction of the weights alone (266,200 of 266,610 parameters in LeNet-300-100)",
+    "biases are neither scored nor pruned; the authors' code does both. Sparsity is a fraction of the weights alone "
+    "(266,200 of 266,610 parameters in LeNet-300-100)",
     "which examples were set apart for validation is not published: another tenth of the training set is here",
 )

@@ -66,8 +66,8 @@ TABLE = PublishedTable(
     departures=(
         *DEPARTURES,
         "the number of runs behind the printed errors is not given, and neither are deviations",
-        "the dense LeNet-5-Caffe is trained by plain SGD, the default of the authors' code: with momentum 0.9 at learning "
-        "rate 0.1 it diverges within 25 steps here",
+        "the dense LeNet-5-Caffe is trained by plain SGD, the default of the authors' code: with momentum 0.9 at "
+        "learning rate 0.1 it diverges within 25 steps here",
         "quick trains LeNet-300-100 for 20,000 steps and LeNet-5-Caffe for 5,000",
     ),
     cells=_ours() + _others(),
