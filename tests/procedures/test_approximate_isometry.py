@@ -8,7 +8,7 @@ from thresher.core.errors import ArgumentError, NonFiniteError
 from thresher.core.mask import Mask
 from thresher.initializers import Orthogonal
 from thresher.layers import sparsify
-from thresher.procedures.approximate_isometry import approximate_isometry_
+from thresher.procedures.approximate_isometry import _schatten, approximate_isometry_
 from thresher.procedures.orthogonality import orthogonality
 
 
@@ -117,6 +117,29 @@ def test_the_spectral_norm_is_that_of_torch_and_goes_to_its_floor():
         assert before.score >= after.score
 
 
+@pytest.mark.parametrize("order", [4, 8])
+def test_the_gradient_of_schatten_norms_is_that_of_autograd(order):
+    g = torch.randn(2, 5, 8, dtype=torch.float64, generator=torch.Generator().manual_seed(0), requires_grad=True)
+    keep = torch.rand(2, 5, 8, generator=torch.Generator().manual_seed(1)) < 0.6
+    values = torch.linalg.svdvals(g @ g.mT - torch.eye(5))
+    expected = values.pow(order).sum(1).pow(1 / order)
+    (slope,) = torch.autograd.grad(expected.sum(), g)
+    norm, gradient = _schatten(g.detach(), keep, order)
+    assert torch.allclose(norm, expected)
+    assert torch.allclose(gradient, slope * keep)
+
+
+def test_stopping_looks_at_what_is_above_the_floor():
+    # most of this score is the floor: the rest is small change of it, and must come down all the same
+    layer = orthogonal(nn.Linear(200, 100).double())
+    keep = random_mask(layer, 0.1)["weight"].clone()
+    keep[20:] = False
+    _, after = approximate_isometry_(layer, Mask({"weight": keep}), tolerance=1e-6)
+    values = torch.linalg.svdvals(layer.weight.detach())[:20]
+    assert after.floor == pytest.approx(math.sqrt(80))
+    assert torch.allclose(values, torch.ones_like(values), atol=1e-4)
+
+
 def test_more_steps_go_lower_and_none_leave_what_the_projections_gave():
     scores = []
     for steps in (0, 5, 50):
@@ -124,6 +147,7 @@ def test_more_steps_go_lower_and_none_leave_what_the_projections_gave():
         before, after = approximate_isometry_(layer, random_mask(layer, 0.15), steps=steps, tolerance=1e-9)
         scores.append(after.score)
     assert before.score > scores[0] > scores[1] > scores[2]
+    assert scores[2] < scores[0] / 10  # steepest descent with the same line search: a fifth
 
 
 def test_a_sparse_model_is_repaired_as_the_masked_dense_one():

@@ -7,6 +7,7 @@ from thresher.experiments.protocol import protocol
 from thresher.experiments.queue import Queue
 from thresher.experiments.recipe import Recipe
 from thresher.experiments.run import run
+from thresher.experiments.sculpting import sculptures
 from thresher.experiments.store import Store
 from thresher.experiments.stored_run import StoredRun
 from thresher.experiments.study_run import StudyRun
@@ -28,6 +29,7 @@ __all__ = [
     "grid",
     "protocol",
     "run",
+    "sculptures",
     "sobol",
     "summarize",
     "work",

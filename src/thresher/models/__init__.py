@@ -15,7 +15,7 @@ from thresher.models.architecture import Architecture
 from thresher.models.classifier import ImageClassifier
 from thresher.models.lenet import lenet_5_caffe, lenet_300_100
 from thresher.models.mlp import ACTIVATIONS, mlp, parse_mlp
-from thresher.models.resnet import ResNet
+from thresher.models.resnet import ResNet, parse_resnet
 from thresher.models.resnet_8 import ResNet8
 from thresher.models.row_recurrent import RowRecurrent
 from thresher.models.simple_cnn import simple_cnn
@@ -62,7 +62,8 @@ MODELS: dict[str, Architecture] = {
 
 
 def lookup(name: str) -> Architecture:
-    """The architecture `name` means: a row of `MODELS`, or any 'mlp-K' or 'mlp-K-ACTIVATION' (see `mlp`).
+    """The architecture `name` means: a row of `MODELS`, any 'mlp-K' or 'mlp-K-ACTIVATION' (see `mlp`), or any
+    'resnet-DEPTH-K' with K times the filters.
 
     Raises UnknownNameError, with the near miss, for any other name.
 
@@ -71,9 +72,15 @@ def lookup(name: str) -> Architecture:
     """
     if name in MODELS:
         return MODELS[name]
+    widened = parse_resnet(name)
+    if widened is not None:
+        depth, k = widened
+        return Architecture(partial(ResNet, depth=depth, k=k), _CIFAR, 10, f"{_HE}; widened as in thesis Table 4.6")
     parsed = parse_mlp(name)
     if parsed is None:
-        raise unknown_name("model", name, [*MODELS, "mlp-K", *(f"mlp-K-{known}" for known in ACTIVATIONS)])
+        raise unknown_name(
+            "model", name, [*MODELS, "resnet-20-2", "mlp-K", *(f"mlp-K-{known}" for known in ACTIVATIONS)]
+        )
     num_layers, activation = parsed
     builder = partial(mlp, num_layers=num_layers, activation=activation)
     return Architecture(builder, _MNIST, 10, "Lee, Ajanthan, Gould & Torr 2020; thesis §4.3.1")

@@ -29,11 +29,10 @@ def approximate_isometry_(
     larger by a constant. 30 projections in turn on the orthogonal matrices and on the mask, each overstepped by 1.8,
     come first, because the objective itself is flat where a singular value is zero: gradient descent leaves such
     values behind (a random 10 % of 100 × 100: 1.38 against 0.0001, the mean of six). At 5 % and less some may be left
-    even so: 0.97 against a floor of 0.67. Then "frobenius" goes on with conjugate
-    gradients, whose step is the exact minimiser of the quartic along the line, "spectral" with descent of Schatten
-    norms of rising order 4, 8, 16, 32; neither ends above where it started. "frobenius" is the better choice, in the
-    spectral norm too: that norm has nothing to say of the other directions once one is without support. Layers of
-    equal shape go in one batch.
+    even so: 0.97 against a floor of 0.67. Then "frobenius" goes on with conjugate gradients, whose step is the exact
+    minimiser of the quartic along the line, "spectral" with descent of Schatten norms of rising order 4, 8, 16, 32;
+    neither ends above where it started. "frobenius" is the better choice, in the spectral norm too: that norm has
+    nothing to say of the other directions once one is without support. Layers of equal shape go in one batch.
 
     Source: thesis equation 4.8 (Lee 2021). Departures: its sum of norms over layers has no terms in common, and each
     norm the minimisers of its square, which is smooth at zero where the norm is not; its 10,000 steps of gradient
