@@ -26,6 +26,8 @@ SUPPORT = {
     "reproduction",
     "run_missing",
     "signed_gradient",
+    "thesis_chapter_4",
+    "thesis_chapter_4_signals",
     "thesis_protocol",
     "training_protocol",
     "verdict",

@@ -176,6 +176,11 @@ class Recipe:
         pruned = self.method if self.method == "dense" else f"{self.method}-{self.sparsity:g}"
         return f"{self.data}-{self.model}-{pruned}-seed{self.seed}-{self.hash[:8]}"
 
+    @property
+    def data_read(self) -> tuple[str, ...]:
+        """The data sets whose files it reads: what is trained on, and, where it is another, what is scored with."""
+        return (self.data,) if self.score_data in (None, self.data) else (self.data, self.score_data)
+
     def plan(self, steps_per_epoch: int, checkpoint_every: int = 1000) -> TrainingPlan:
         """What the recipe says of training, in steps of a data set with `steps_per_epoch`."""
         steps = Step.parse(self.budget).at(steps_per_epoch)

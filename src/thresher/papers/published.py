@@ -160,7 +160,7 @@ def _matches(cell: Cell, pattern: str) -> bool:
 def data_of(cells: Iterable[Cell], budget: Budget) -> tuple[str, ...]:
     """The data sets that `cells` read at `budget`, sorted."""
     works = [cell.work[budget] for cell in cells]
-    trained = {work.recipe.data for work in works if isinstance(work, Trained)}
+    trained = {name for work in works if isinstance(work, Trained) for name in work.recipe.data_read}
     computed = {work.computation.data for work in works if isinstance(work, Computed)}
     return tuple(sorted(name for name in trained | computed if name))
 

@@ -53,7 +53,7 @@ def reproduce(
     opened = Store.open(store)
     absent = absent_data(data_of(cells, budget), data_dir, download)
     run_missing(
-        [recipe for recipe in recipes_of(cells, budget, count) if recipe.data not in absent],
+        [recipe for recipe in recipes_of(cells, budget, count) if not absent.keys() & set(recipe.data_read)],
         opened,
         queue,
         data_dir=data_dir,
@@ -119,7 +119,8 @@ class _Numbers:
         if run.result is None:
             if run.failure is not None:
                 return f"{run.failure['type']}: {run.failure['message']}"
-            return f"no {run.recipe.data}" if run.recipe.data in self.absent else "another process is at it"
+            lacking = [name for name in run.recipe.data_read if name in self.absent]
+            return f"no {lacking[0]}" if lacking else "another process is at it"
         number = work.quantity(run.result, _metrics(self.store.directory(run.recipe)))
         return "the run has no such number" if number is None else number
 
