@@ -2,9 +2,9 @@ import math
 
 import pytest
 import torch
-from thresher.analysis.mean_field import critical_gain
 from torch import nn
 
+from thresher.analysis.mean_field import critical_gain
 from thresher.core.errors import ArgumentError, UnknownNameError
 from thresher.initializers import INITIALIZERS, Initialized, Orthogonal
 from thresher.initializers.orthogonal import GAINS
