@@ -43,7 +43,7 @@ def test_the_table_for_people_and_the_default_directory(capsys, tmp_path, monkey
     code, out, _ = call(capsys, *SMALL, "--steps", "5", "--engine", "sparse")
     assert code == 0
     assert "sparse, in 3 of 3 layers" in out
-    (run,) = (tmp_path / "runs").iterdir()
+    (run,) = (path for path in (tmp_path / "runs").iterdir() if path.is_dir())
     assert re.fullmatch(r"digits-lenet-300-100-snip-0\.9-seed0-[0-9a-f]{8}", run.name)
     assert "5,020 of 50,200" in " ".join(out.split())
     assert f"{run.name}/report.html" in out

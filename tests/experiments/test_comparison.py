@@ -46,7 +46,9 @@ def test_dense_is_one_run_however_the_others_are_pruned():
     ("arguments", "message"),
     [
         ({"seeds": 0}, "at least one seed"),
-        ({"sparsities": []}, "no sparsity to prune to"),
+        ({"sparsities": []}, "no sparsity to prune to by snip"),
+        ({"methods": []}, "at least one method"),
+        ({"models": []}, "at least one model"),
         ({"methods": ["snpi"]}, r"method='snpi'.*did you mean 'snip'"),
         ({"sparsities": [0.9, 95]}, "sparsity=95"),
         ({"fields": {"seed": 3}}, "seed is an axis"),

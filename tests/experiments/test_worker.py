@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from thresher.core.errors import DataError, NonFiniteError, RunDirectoryError
+from thresher.core.errors import ArgumentError, DataError, NonFiniteError, RunDirectoryError
 from thresher.experiments import run
 from thresher.experiments.points import grid
 from thresher.experiments.queue import Queue
@@ -133,7 +133,7 @@ def killed_at_random(store, url, recipes, kills, seed):
     with Queue(url, grace=GRACE, code=CODE) as queue:
         assert queue.enqueue(recipes) == len(recipes)
     draw = random.Random(seed)
-    pids, killed, pause, stopped = set(), set(), 0, None
+    pids, killed, pause, stopped, stopper = set(), set(), 0, None, None
     with Workers(store.path, url, 4) as workers:
         for pid, what, words in workers:
             pids.add(pid)
@@ -142,7 +142,7 @@ def killed_at_random(store, url, recipes, kills, seed):
             if what == "stopped":
                 os.kill(pid, signal.SIGKILL)
                 killed.add(pid)
-                stopped = words[0]
+                stopped, stopper = words[0], pid
             elif kills and pause < 0 and len(victims) > 1:
                 victim = draw.choice(victims)
                 os.kill(victim, signal.SIGKILL)
@@ -156,9 +156,11 @@ def killed_at_random(store, url, recipes, kills, seed):
     # a result whose worker was killed before it could say so is the only one that nobody claims
     assert len(recipes) - len(killed) <= len(done) <= len(recipes)
     steps = [(pid, int(words[1])) for pid, what, words in workers.lines if what == "step" and words[0] == stopped]
-    continued = [step for pid, step in steps if pid != steps[0][0]]
-    assert [step for pid, step in steps if pid == steps[0][0]] == [1, 2, 3, 4, 5]
-    assert continued == [5, 6, 6]  # from the checkpoint after the fourth update
+    end = max(place for place, (pid, _) in enumerate(steps) if pid == stopper)
+    # whoever else had it before or after may have been hit at random
+    assert steps[end][1] == 5
+    assert steps[end + 1][1] == 5  # from the checkpoint after the fourth update
+    assert steps[-1][1] == 6
 
 
 def test_killed_workers_lose_nothing_and_repeat_nothing_on_sqlite(tmp_path):
@@ -310,6 +312,15 @@ def test_what_is_wrong_with_the_machine_is_no_failure_of_the_point(store, queue,
         work(store, queue, train=refuse)
     (point,) = queue.points().values()
     assert (point.state, point.abandoned) == ("waiting", 0)
+
+
+def test_a_device_that_is_not_there_fails_no_point(store, queue):
+    (recipe,) = grid(CHEAP)
+    queue.enqueue([recipe])
+    with pytest.raises(ArgumentError, match="'cudaa' cannot be used here"):
+        work(store, queue, device="cudaa")
+    assert queue.points()[recipe.hash].state == "waiting"
+    assert store.failure(recipe) is None
 
 
 def test_a_point_that_kills_its_workers_fails_after_five_deaths(store, queue):

@@ -30,9 +30,12 @@ def comparison(
     """
     if seeds < 1:
         raise ArgumentError(f"a comparison has at least one seed: got seeds={seeds}")
+    for what, axis in (("data set", data), ("model", models), ("method", methods)):
+        if not axis:
+            raise ArgumentError(f"a comparison has at least one {what}: got none")
     pruning = [method for method in methods if method != "dense"]
     if pruning and not sparsities:
-        raise ArgumentError("no sparsity to prune to: give at least one, such as 0.9")
+        raise ArgumentError(f"no sparsity to prune to by {', '.join(pruning)}: give at least one, such as 0.9")
     given = dict(fields or {})
     for fixed in ("data", "model", "method", "sparsity", "seed"):
         if fixed in given:

@@ -74,7 +74,9 @@ class Database:
                 if since is None:
                     since = now
                     if not opening or isinstance(error, OperationalError):
-                        self._say(f"the database {self.address} does not answer ({reason}): trying again")
+                        self._say(
+                            f"the database {self.address} does not answer ({reason}): trying again for {self._patience:.0f} s"
+                        )
                 if now - since >= self._patience:
                     raise StoreError(
                         f"the database {self.address} has not answered for {self._patience:.0f} s ({reason}): start "

@@ -52,7 +52,7 @@ def run(
     Raises RunDirectoryError as `open_run` does, `training.Interrupted` on Ctrl-C once the checkpoint is written,
     and whatever reading the data, pruning and training raise; all are ThresherErrors.
     """
-    device = _usable(device)
+    device = usable_device(device)
     if recipe.engine == "sparse" and device.type != "cpu":
         raise ArgumentError(f"engine 'sparse' runs on the CPU: on {device} leave the engine out or use 'masked'")
     with open_run(out, recipe, resume) as directory:
@@ -91,7 +91,8 @@ def run(
         return result
 
 
-def _usable(device: torch.device | str) -> torch.device:
+def usable_device(device: torch.device | str) -> torch.device:
+    """`device`, once a tensor could be made on it; raises ArgumentError where none can."""
     try:
         torch.empty(0, device=device)
     except (RuntimeError, AssertionError) as error:

@@ -15,7 +15,7 @@ from filelock import Timeout
 from thresher.core.errors import DataError, MissingExtraError, RunDirectoryError, StoreError, ThresherError
 from thresher.experiments.queue import Claim, Queue
 from thresher.experiments.recipe import Recipe
-from thresher.experiments.run import run
+from thresher.experiments.run import run, usable_device
 from thresher.experiments.store import Store
 from thresher.training import Interrupted, Progress
 
@@ -65,11 +65,13 @@ def work(
     remaining arguments are those of `run`. A point whose run raises a ThresherError has failed: that is stored, and
     the next one taken. So has one at which five workers have died.
 
-    Raises, with the point given back to the queue: `training.Interrupted` or KeyboardInterrupt when asked to stop;
-    DataError, MissingExtraError and RunDirectoryError, which say that this machine cannot run the points; and
-    whatever else `train` raises, which counts as a death of this worker. Raises StoreError if the database is away
-    for too long: a result that the queue has not heard of is in the store, and the next worker finds it there.
+    Raises ArgumentError for a device that is not there, before any point is taken. With the point given back to the
+    queue it raises `training.Interrupted` or KeyboardInterrupt when asked to stop; DataError, MissingExtraError and
+    RunDirectoryError, which say that this machine cannot run the points; and whatever else `train` raises, which
+    counts as a death of this worker. Raises StoreError if the database is away for too long: a result that the queue
+    has not heard of is in the store, and the next worker finds it there.
     """
+    device = usable_device(device)  # or every point of the study would fail of it
     done = WorkDone()
     carry_out = partial(
         train,

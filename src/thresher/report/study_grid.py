@@ -97,7 +97,7 @@ def comparisons_note(summary: Summary) -> str:
     k, level = summary.num_comparisons, 1.0 - summary.confidence
     return (
         f"{k} differences were tested one by one, each at {_level(summary)}: if nothing differed, about "
-        f"{k * level:.0f} of them would still read better or worse."
+        f"{k * level:.2g} of them would still read better or worse."
     )
 
 
