@@ -75,7 +75,8 @@ class Database:
                     since = now
                     if not opening or isinstance(error, OperationalError):
                         self._say(
-                            f"the database {self.address} does not answer ({reason}): trying again for {self._patience:.0f} s"
+                            f"the database {self.address} does not answer ({reason}): "
+                            f"trying again for {self._patience:.0f} s"
                         )
                 if now - since >= self._patience:
                     raise StoreError(
