@@ -19,8 +19,9 @@ class GradientMagnitude:
 
     loss: (outputs, targets) → the mean loss of the batch, one number.
     times_weight: False leaves the weight out. The thesis warns against that variant (section 3.4.1 and Figure
-        3.6): it measures an *additive* change of a weight, not the presence of the connection, and its masks
-        change with the scale and the inversion of the data. It is here to show that.
+        3.6): it measures an *additive* change of a weight, not the presence of the connection. What that figure
+        shows, masks that change when the images are inverted, is the signed derivative's; its magnitude, here,
+        keeps much the same pixels as SNIP (``thresher reproduce thesis/figure-3.6``).
 
     Batches weigh alike, whatever their size. With `times_weight` and batches of one size the ranks are those of
     SNIP(reduction="mean-of-abs"). Raises as SNIP does. Evaluation mode.
