@@ -47,20 +47,13 @@ def compare(
     measure: Annotated[str, _panel("What", help=f"Which error: {', '.join(MEASURES)}.")] = MEASURES[0],
     data_dir: options.DataDir = None,
     no_download: options.NoDownload = False,
-    store: Annotated[Path, _panel("Execution", help="Folder of runs; what is there is not run again.")] = Path("runs"),
-    storage: Annotated[
-        str | None,
-        _panel(
-            "Execution",
-            envvar="THRESHER_STORAGE",
-            help="postgresql://USER:PASSWORD@HOST/DATABASE for workers on many machines. Default: a file in --store.",
-        ),
-    ] = None,
+    store: options.StorePath = Path("runs"),
+    storage: options.Storage = None,
     study: Annotated[
         str | None, _panel("Execution", help="Its name, for `thresher work --study`. Default: by its content.")
     ] = None,
-    workers: Annotated[int, _panel("Execution", min=1, help="Processes on this machine.")] = 1,
-    threads: Annotated[int | None, _panel("Execution", min=1, help="Processor threads of each.")] = None,
+    workers: options.Workers = 1,
+    threads: options.ThreadsOfEach = None,
     device: options.Device = "cpu",
     allow_mixed_code: Annotated[
         bool, _panel("Execution", "--allow-mixed-code", help="Go on with what another version of the code began.")

@@ -74,6 +74,21 @@ OnCollapseName: TypeAlias = Annotated[
         "--on-collapse", help="If a layer is emptied: warn, raise, repair, ignore.", rich_help_panel="Pruning"
     ),
 ]
+StorePath: TypeAlias = Annotated[
+    Path, typer.Option("--store", help="Folder of runs; what is there is not run again.", rich_help_panel="Execution")
+]
+Storage: TypeAlias = Annotated[
+    str | None,
+    typer.Option(
+        envvar="THRESHER_STORAGE",
+        help="postgresql://USER:PASSWORD@HOST/DATABASE for workers on many machines. Default: a file in --store.",
+        rich_help_panel="Execution",
+    ),
+]
+Workers: TypeAlias = Annotated[int, typer.Option(min=1, help="Processes on this machine.", rich_help_panel="Execution")]
+ThreadsOfEach: TypeAlias = Annotated[
+    int | None, typer.Option("--threads", min=1, help="Processor threads of each.", rich_help_panel="Execution")
+]
 Json: TypeAlias = Annotated[
     bool, typer.Option("--json", help="Last line of standard output: one JSON object.", rich_help_panel="Output")
 ]

@@ -48,20 +48,13 @@ def reproduce(
     ] = None,
     data_dir: options.DataDir = None,
     no_download: options.NoDownload = False,
-    store: Annotated[Path, _panel("Execution", help="Folder of runs; what is there is not run again.")] = Path("runs"),
-    storage: Annotated[
-        str | None,
-        _panel(
-            "Execution",
-            envvar="THRESHER_STORAGE",
-            help="postgresql://USER:PASSWORD@HOST/DATABASE for workers on several machines (`thresher work`).",
-        ),
-    ] = None,
+    store: options.StorePath = Path("runs"),
+    storage: options.Storage = None,
     study: Annotated[
         str | None, _panel("Execution", help="Its name, for `thresher work --study`. Default: NAME-BUDGET.")
     ] = None,
-    workers: Annotated[int, _panel("Execution", min=1, help="Processes on this machine.")] = 1,
-    threads: Annotated[int | None, _panel("Execution", min=1, help="Processor threads of each.")] = None,
+    workers: options.Workers = 1,
+    threads: options.ThreadsOfEach = None,
     device: options.Device = "cpu",
     out: Annotated[Path | None, _panel("Output", help="Folder of the page. Default: reproduced/NAME-BUDGET.")] = None,
     json: options.Json = False,

@@ -40,6 +40,10 @@ class RunDirectoryError(ThresherError):
     """A run directory that is in use, not writable, or holds another run."""
 
 
+class RunInUseError(RunDirectoryError):
+    """A run directory that another process is working in."""
+
+
 class StoreError(ThresherError):
     """A store of runs, or the queue beside it, that is absent, foreign, newer than this version, or out of reach."""
 

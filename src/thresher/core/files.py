@@ -42,3 +42,14 @@ def write_atomically(path: Path | str, write: Callable[[Path], object]) -> Path:
 def write_text_atomically(path: Path | str, text: str) -> Path:
     """`path` holding `text` in UTF-8; see `write_atomically`."""
     return write_atomically(path, lambda temporary: temporary.write_text(text, encoding="utf-8"))
+
+
+def size_of(directory: Path) -> int:
+    """The bytes of all files below `directory`; those that vanish meanwhile are left out."""
+    total = 0
+    for file in directory.rglob("*"):
+        try:
+            total += file.lstat().st_size
+        except OSError:
+            continue  # a run under way replaces its files
+    return total

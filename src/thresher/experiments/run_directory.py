@@ -9,7 +9,7 @@ from typing import Any
 
 from filelock import FileLock, Timeout
 
-from thresher.core.errors import FileFormatError, RunDirectoryError
+from thresher.core.errors import FileFormatError, RunDirectoryError, RunInUseError
 from thresher.core.files import write_text_atomically
 from thresher.experiments.recipe import Recipe
 
@@ -93,7 +93,7 @@ def open_run(path: Path | str, recipe: Recipe, resume: bool) -> Iterator[RunDire
         lock = FileLock(directory.path / ".lock")
         lock.acquire(timeout=0)
     except Timeout:
-        raise RunDirectoryError(f"{path} is in use by another process: wait for it, or choose another --out") from None
+        raise RunInUseError(f"{path} is in use by another process: wait for it, or choose another --out") from None
     except OSError as error:
         raise RunDirectoryError(f"cannot write to {path}: {error.strerror or error}; choose another --out") from error
     try:

@@ -8,6 +8,7 @@ from typing import Any, Literal
 from filelock import FileLock, Timeout
 
 from thresher.core.errors import FileFormatError, ThresherError
+from thresher.core.files import size_of
 from thresher.experiments.recipe import Recipe
 from thresher.experiments.run_directory import RunDirectory
 
@@ -39,7 +40,7 @@ class StoredRun:
 
 def read_stored_run(path: Path) -> StoredRun:
     """What is in the run directory `path`; nothing found there raises, it makes the run "unreadable"."""
-    size = _size(path)
+    size = size_of(path)
     directory = RunDirectory(path)
     try:
         recipe = directory.recipe()
@@ -89,13 +90,3 @@ def in_use(path: Path) -> bool:
             return False
     except Timeout:
         return True
-
-
-def _size(path: Path) -> int:
-    total = 0
-    for file in path.rglob("*"):
-        try:
-            total += file.lstat().st_size
-        except OSError:
-            continue  # a run under way replaces its files
-    return total

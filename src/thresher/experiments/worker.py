@@ -10,9 +10,15 @@ from pathlib import Path
 from typing import Any, Literal
 
 import torch
-from filelock import Timeout
 
-from thresher.core.errors import DataError, MissingExtraError, RunDirectoryError, StoreError, ThresherError
+from thresher.core.errors import (
+    DataError,
+    MissingExtraError,
+    RunDirectoryError,
+    RunInUseError,
+    StoreError,
+    ThresherError,
+)
 from thresher.experiments.queue import Claim, Queue
 from thresher.experiments.recipe import Recipe
 from thresher.experiments.run import run, usable_device
@@ -120,7 +126,7 @@ def _do(
         except _OF_THE_MACHINE as error:
             queue.give_back(claim)
             # another worker, taken for dead, is still at it
-            if not isinstance(error.__context__, Timeout):
+            if not isinstance(error, RunInUseError):
                 raise
         except ThresherError as error:
             store.record_failure(recipe, error)

@@ -1,6 +1,5 @@
 """The page of a diagnosis: one HTML file that needs nothing but itself."""
 
-import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -13,6 +12,7 @@ from thresher.core.files import write_text_atomically
 from thresher.report import diagnosis_sentences as sentences
 from thresher.report import numbers
 from thresher.report.diagnosis_table import FIGURES, networks
+from thresher.report.page import part_of_run_page
 
 _TEMPLATES = Path(__file__).parent
 _MANY_LAYERS = 25
@@ -46,13 +46,8 @@ def render_diagnosis(report: Mapping[str, Any]) -> str:
         figure_names=FIGURES,
         figures=_figures(report),
         many_layers=len(report["layers"]) > _MANY_LAYERS,
-        style=_style_of_run_page(),
+        style=part_of_run_page("style"),
     )
-
-
-def _style_of_run_page() -> Markup:
-    page = (_TEMPLATES / "run.html").read_text(encoding="utf-8")
-    return Markup(re.findall("<style>(.*?)</style>", page, re.DOTALL)[0])  # the package's own file
 
 
 def _figures(report: Mapping[str, Any]) -> list[dict[str, Any]]:

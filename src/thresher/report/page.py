@@ -1,5 +1,6 @@
 """The report of a run: one HTML page that needs nothing but itself."""
 
+import re
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +26,12 @@ def write_report(run_dir: Path | str) -> Path:
     """
     record = read_record(run_dir)
     return write_text_atomically(Path(run_dir) / "report.html", render(record))
+
+
+def part_of_run_page(element: str) -> Markup:
+    """What run.html has between the tags of `element`, "style" or "script": all pages look and sort alike."""
+    page = (Path(__file__).parent / "run.html").read_text(encoding="utf-8")
+    return Markup(re.findall(f"<{element}>(.*?)</{element}>", page, re.DOTALL)[0])  # the package's own file
 
 
 def render(record: Record) -> str:

@@ -1,7 +1,6 @@
 """The report of a study: one HTML page that needs nothing but itself."""
 
 import os
-import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,6 +15,7 @@ from thresher.core.files import write_text_atomically
 from thresher.experiments.study_run import StudyRun
 from thresher.experiments.summary import Cell, Summary
 from thresher.report import numbers
+from thresher.report.page import part_of_run_page
 from thresher.report.study_figures import Figure, study_figures
 from thresher.report.study_grid import comparisons_note, difference_grids, error_grids
 from thresher.report.study_provenance import provenance_of
@@ -87,18 +87,9 @@ def render(
         troubled=[line for line in lines if line.words != "finished"],
         many_runs=len(lines) > _MANY_RUNS,
         provenance=provenance_of(summary.runs) if summary else None,
-        style=_of_run_page("style"),
-        script=_of_run_page("script"),
+        style=part_of_run_page("style"),
+        script=part_of_run_page("script"),
     )
-
-
-def _of_run_page(element: str) -> Markup:
-    """What the page of a run has between the tags of `element`: both pages look and sort alike."""
-    page = (_TEMPLATES / "run.html").read_text(encoding="utf-8")
-    found = re.search(f"<{element}>(.*?)</{element}>", page, re.DOTALL)
-    if found is None:
-        raise AssertionError(f"run.html has no <{element}>")
-    return Markup(found.group(1))  # the package's own file
 
 
 def _tables(summary: Summary | None) -> list[dict[str, Any]]:

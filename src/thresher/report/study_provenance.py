@@ -3,8 +3,8 @@
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
+from thresher.core.files import size_of
 from thresher.experiments.study_run import StudyRun
 
 _MACHINE = ("processor", "cores", "threads", "device", "platform", "python", "torch", "numpy")
@@ -41,16 +41,6 @@ def provenance_of(runs: Sequence[StudyRun]) -> Provenance:
         codes=tuple((code, version, count) for (code, version), count in codes.most_common()),
         machines=tuple((dict(zip(_MACHINE, values, strict=True)), n) for values, n in machines.most_common()),
         seconds=sum((result["seconds"] or 0.0) + (result["seconds_pruning"] or 0.0) for result in results),
-        size=sum(_size(run.directory) for run in runs if run.directory is not None),
+        size=sum(size_of(run.directory) for run in runs if run.directory is not None),
         started=(started[0], started[-1]) if started else None,
     )
-
-
-def _size(directory: Path) -> int:
-    total = 0
-    for file in directory.rglob("*"):
-        try:
-            total += file.lstat().st_size
-        except OSError:
-            continue  # a run under way replaces its files
-    return total
