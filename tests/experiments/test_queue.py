@@ -483,10 +483,16 @@ def test_a_refusal_is_not_asked_again(server, text):
     assert server.slept == []
 
 
-def test_other_errors_come_through(server):
+def test_other_errors_come_through_and_are_answers(server):
     server.errors = [KeyError("study")]
     with pytest.raises(KeyError):
         server.database.call(server.ask)
+    assert server.said == []
+    # the first answer was lost on the way: what was asked for has been done, and cannot be done again
+    server.errors = [away(), KeyError("study")]
+    with pytest.raises(KeyError):
+        server.database.call(server.ask)
+    assert ["answers again" in line for line in server.said] == [False, True]
 
 
 @pytest.mark.parametrize(

@@ -85,10 +85,16 @@ class Database:
                     ) from None
                 self._sleep(delay * random.uniform(0.5, 1.0))  # or all workers come back at the same instant
                 delay = min(2 * delay, _LONGEST_DELAY)
+            except Exception:  # a refusal of what was asked is an answer too, as where the first one got lost
+                self._answered(since)
+                raise
             else:
-                if since is not None:
-                    self._say(f"the database {self.address} answers again")
+                self._answered(since)
                 return answer
+
+    def _answered(self, away_since: float | None) -> None:
+        if away_since is not None:
+            self._say(f"the database {self.address} answers again")
 
     def close(self) -> None:
         """Let go of the connections."""
