@@ -4,6 +4,7 @@ import csv
 import io
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -16,14 +17,18 @@ from typer.testing import CliRunner
 from thresher.cli.crew import crew
 from thresher.cli.live_table import LiveTable
 from thresher.cli.main import app
-from thresher.core.errors import ArgumentError, StoreError, ThresherError
+from thresher.core.errors import ArgumentError, MixedCodeError, NonFiniteError, StoreError, ThresherError
 from thresher.experiments.comparison import comparison
+from thresher.experiments.points import grid
 from thresher.experiments.queue import Queue
 from thresher.experiments.store import Store
 from thresher.experiments.worker import WorkEvent
 
 SMALL = ["compare", "--data", "digits", "--model", "lenet-300-100", "--methods", "random,snip", "--seeds", "2"]
 SMALL += ["--sparsities", "0.9,0.98", "--set", "engine=masked", "--threads", "1", "--no-download"]
+
+
+FIELDS = {"budget": "4it", "engine": "masked"}
 
 
 def call(*words):
@@ -65,12 +70,42 @@ def test_a_study_is_run_once_and_its_numbers_are_those_of_the_results(here):
 
 
 def test_people_get_a_table_with_what_failed_in_it(here):
-    words = ["random" if word == "random,snip" else word for word in SMALL]
-    result = call(*words, "--steps", "4", "--out", "study", "--set", "learning_rate=1e30")
+    words = ["random" if word == "random,snip" else word for word in SMALL] + ["--steps", "4", "--out", "study"]
+    store = Store.open("runs")
+    call(*words)
+    for name in [run.name for run in store.runs() if run.recipe.method == "random"]:
+        store.remove(name)
+    for recipe in comparison(["digits"], ["lenet-300-100"], ["random"], [0.9, 0.98], 2, FIELDS):
+        if recipe.method == "random":
+            store.record_failure(recipe, NonFiniteError("the loss is nan"))
+    result = call(*words)
     assert result.exit_code == 0
     assert "2 of 2 diverged (NaN or infinity)" in result.stdout
-    assert "diverged: the loss is" in (here / "study" / "study.html").read_text()
-    assert sum(run.status == "failed" for run in Store.open("runs").runs()) > 0
+    study = re.search(r"study '(.*?)': 6 runs, 2 of them finished; thresher work --study \1 lends", result.stderr)[1]
+    assert call("work", "--study", study, "--allow-mixed-code").exit_code == 0
+    assert "4 of 6 runs failed (NonFiniteError 4)" in result.stderr
+    assert "diverged: the loss is nan" in (here / "study" / "study.html").read_text()
+
+
+def test_a_study_of_which_nothing_finishes_is_no_success(here):
+    words = [*SMALL, "--steps", "4", "--set", "learning_rate=1e30"]
+    words[words.index("--seeds") + 1] = "1"
+    result = call(*words, "--json")
+    assert result.exit_code == 1
+    said = json.loads(result.stdout.splitlines()[-1])
+    assert (said["finished"], said["failed"]) == (0, 5)
+    assert "5 of 5 runs failed (NonFiniteError 5): the page says why; --again runs them anew" in result.stderr
+    assert result.stderr.splitlines()[-1] == "nothing was measured"
+    assert (here / "compared" / said["study"] / "study.html").exists()
+
+
+def test_mixed_code_is_refused_with_the_option_that_allows_it(here):
+    with Queue(Store.open("runs").queue_file, "mine", code="of somebody else"):
+        pass
+    for words in ([*SMALL, "--steps", "4"], ["work"]):
+        with pytest.raises(MixedCodeError, match=r"'mine' was begun by another version.*--allow-mixed-code"):
+            call(*words, "--study", "mine")
+    assert Store.open("runs").runs() == ()
 
 
 def test_a_crew_works_off_a_study_by_itself(here):
@@ -78,14 +113,25 @@ def test_a_crew_works_off_a_study_by_itself(here):
     store = Store.open("runs")
     queue = Queue(store.queue_file, "by-others")
     queue.enqueue(recipes)
-    log = here / "log"
-    with crew(2, ["--study", "by-others", "--no-download", "--threads", "1"], log, None):
+    log, said = here / "log", []
+    words = ["--study", "by-others", "--no-download", "--threads", "1", "--allow-mixed-code"]
+    with crew(2, words, log, None, said.append):
         deadline = time.monotonic() + 120
         while any(point.state != "finished" for point in queue.points().values()):
             assert time.monotonic() < deadline, log.read_text()
             time.sleep(0.1)
     assert all(store.result(recipe) is not None for recipe in recipes)
     assert log.read_text().count(" started") >= 4
+    assert said == []
+
+
+def test_a_crew_that_cannot_work_is_spoken_of(here):
+    Queue(Store.open("runs").queue_file, "mine").close()
+    log, said = here / "log", []
+    with crew(1, ["--study", "mien", "--allow-mixed-code"], log, None, said.append) as (worker,):
+        worker.wait(timeout=120)
+    assert "did you mean 'mine'" in log.read_text()
+    assert said == [f"1 of 1 further workers ended with an error: see {log}"]
 
 
 def test_ctrl_c_stops_the_crew_too_and_the_same_command_goes_on(here):
@@ -102,8 +148,37 @@ def test_ctrl_c_stops_the_crew_too_and_the_same_command_goes_on(here):
     _, said = process.communicate(timeout=120)
     assert process.returncode == 130, said
     assert "Traceback" not in said
+    assert "the same command goes on from here" in said
     # nobody is left at work: every directory can be locked
     assert all(run.status in ("unfinished", "finished") for run in Store.open("runs").runs())
+
+
+def test_the_crew_of_a_killed_command_saves_what_it_is_at_and_stops(here):
+    (recipe,) = grid({"data": "digits", "model": "lenet-300-100", "budget": "1000000it", "evaluate_every": "100it"})
+    store = Store.open("runs")
+    with Queue(store.queue_file, "mine") as queue:
+        queue.enqueue([recipe])
+    program = (
+        "import sys, threading; from pathlib import Path; from thresher.cli.crew import crew\n"
+        "with crew(1, sys.argv[1:], Path('log'), None, print): threading.Event().wait()"
+    )
+    words = ["--study", "mine", "--allow-mixed-code", "--no-download", "--threads", "1"]
+    process = subprocess.Popen([sys.executable, "-c", program, *words])
+    try:
+        deadline, metrics = time.monotonic() + 120, store.directory(recipe) / "metrics.jsonl"
+        while not (metrics.exists() and metrics.stat().st_size):
+            assert process.poll() is None
+            assert time.monotonic() < deadline, (here / "log").read_text()
+            time.sleep(0.1)
+    finally:
+        process.kill()
+        process.wait()
+    deadline = time.monotonic() + 120
+    while "stopped after step" not in (here / "log").read_text():
+        assert time.monotonic() < deadline, (here / "log").read_text()
+        time.sleep(0.1)
+    assert not store.in_use(recipe)
+    assert store.directory(recipe).joinpath("checkpoint.pt").exists()
 
 
 @pytest.mark.parametrize(

@@ -10,8 +10,19 @@ import typer
 from safetensors.torch import load_file, save_file
 
 from thresher.cli.diagnose import diagnose
+from thresher.cli.factory import call_factory
+from thresher.cli.subject import Source
 from thresher.core import Mask
-from thresher.core.errors import ArgumentError, FileFormatError, MaskMismatchError, NonFiniteError, ThresherError
+from thresher.core.batch import read_batches
+from thresher.core.errors import (
+    ArgumentError,
+    DataError,
+    FileFormatError,
+    MaskMismatchError,
+    NonFiniteError,
+    ThresherError,
+)
+from thresher.core.seeds import generator
 from thresher.experiments import Recipe, protocol, run
 from thresher.models import build
 
@@ -121,6 +132,8 @@ def own(tmp_path):
                 return [(torch.randn(5, 7), torch.tensor([0, 1, 2, 0, 1]))]
             def integers():
                 return [(torch.zeros(5, 6, dtype=torch.int64), torch.tensor([0, 1, 2, 0, 1]))]
+            def singles():
+                return [torch.zeros(5, 6)]
             """
         )
     )
@@ -136,6 +149,49 @@ def test_the_users_own_model_and_batches(call, own):
         call("--model", own("net"), "--batches", own("wrong"), "--mask", "own.mask")
     with pytest.raises(ThresherError):
         call("--model", own("net"), "--batches", own("integers"), "--mask", "own.mask")
+    with pytest.raises(DataError, match="got one tensor"):
+        call("--model", own("net"), "--batches", own("singles"), "--mask", "own.mask")
+
+
+def test_without_data_normal_inputs_are_looked_at_and_what_takes_labels_is_left_out(call, own, tmp_path):
+    words = ("--model", own("net"), "--mask", "own.mask", "--input-shape", "6", "--examples", 250, "--seed", 5)
+    found = call(*words, "--repair", "--json")
+    net = call_factory(own("net")).double()
+    with torch.no_grad():
+        net[0].weight[torch.arange(48).view(8, 6) % 3 != 0] = 0.0
+    inputs = torch.randn((250, 6), generator=generator(5, "normal-inputs")).double()
+    values = torch.linalg.svdvals(torch.func.vmap(torch.func.jacrev(net))(inputs)).detach()
+    assert found["jacobian_examples"] == 250
+    assert found["jacobian_singular_mean"] == pytest.approx(float(values.mean()))
+    assert found["jacobian_singular_min"] == pytest.approx(float(values.min()))
+    assert found["first_order_decrease"] is found["repaired"]["first_order_decrease"] is None
+    layer = json.loads((tmp_path / "diagnosis" / "diagnosis.json").read_text())["layers"][0]
+    sizes = net[0](inputs).square().mean(1).sqrt()
+    assert layer["activation_norm"] == pytest.approx(float(sizes.mean().detach()))
+    assert (layer["gradient_norm"], layer["sensitivity_share"]) == (None, None)
+    assert "on standard normal inputs of 6 without labels" in Path(found["report"]).read_text()
+    said = " ".join(call(*words).split())
+    assert "on standard normal inputs of 6 without labels: The signal" in said
+    assert "there are no labels" in said
+
+
+def test_a_known_model_takes_the_shape_of_the_inputs(call, tmp_path):
+    Mask({"fc1.weight": torch.ones(300, 64).bool()}).save(tmp_path / "small.safetensors")
+    words = ("--model", "lenet-300-100", "--mask", "small.safetensors", "--initializer", "normal:0.01")
+    assert call(*words, "--input-shape", "1x8x8", "--examples", 3, "--json")["jacobian_examples"] == 3
+    with pytest.raises(MaskMismatchError):
+        call(*words, "--input-shape", "1x28x28")
+
+
+@pytest.mark.parametrize("shape", [None, (2, 3)])
+def test_what_is_looked_at_is_on_the_device(shape, own, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    nowhere = torch.device("meta")
+    source = Source(
+        data=None, data_dir=None, download=False, batches=own("batches"), shape=shape, examples=150, device=nowhere
+    )
+    read = list(read_batches(source.examined(None, 0), "test", nowhere))
+    assert sum(len(inputs) for inputs, _ in read) == (5 if shape is None else 150)
 
 
 def test_weights_that_are_not_finite_are_named(call, tmp_path):
@@ -174,7 +230,12 @@ def test_files_that_are_something_else_are_refused(call, tmp_path, finished):
         (("--method", "snip", "--sparsity", 0.9), "give --model and --data"),
         (("--model", "a:b", "--data", "digits", "--method", "snip", "--sparsity", 0.9), "thresher prune"),
         ((*PRUNED, "--trained"), "--trained is for a run directory"),
-        (("--data", "digits", "--batches", "a:b"), "give one"),
+        (("--data", "digits", "--batches", "a:b"), "--data and --batches each say .* give one"),
+        (("--input-shape", "3,8,8", "--batches", "a:b"), "--batches and --input-shape each say .* give one"),
+        (("--model", "lenet-300-100", "--method", "snip", "--input-shape", "1,8,8"), "leave out --input-shape"),
+        (("--model", "lenet-300-100", "--mask", "m", "--input-shape", "1,8,x"), "written '3x32x32': got '1,8,x'"),
+        ((*FRESH, "--mask", "m", "--initializer", "normal:-1"), "variance of the weights.*got '-1'"),
+        ((*PRUNED, "--device", "abacus"), "device 'abacus' cannot be used here"),
         ((*FRESH[:4], "--examples", 0), "at least 1: got 0"),
         ((*FRESH[:4], "--method", "snip", "--sparsity", 0.9, "--examples", 10**9), "0 reads them all"),
     ],

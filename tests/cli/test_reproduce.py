@@ -6,7 +6,9 @@ import typer
 from typer.testing import CliRunner
 
 from thresher.cli import reproduce as command
-from thresher.core.errors import ArgumentError, StoreError, UnknownNameError
+from thresher.core.errors import ArgumentError, MixedCodeError, NonFiniteError, StoreError, UnknownNameError
+from thresher.experiments.queue import Queue
+from thresher.experiments.store import Store
 from thresher.papers import BUDGETS, PAPERS
 from thresher.training import Interrupted
 
@@ -23,6 +25,7 @@ def call(tmp_path, monkeypatch):
         app.command()(command.reproduce)
         result = CliRunner().invoke(app, list(words))
         if result.exception is not None and not isinstance(result.exception, SystemExit):
+            result.exception.add_note(result.stderr)
             raise result.exception
         return result
 
@@ -74,8 +77,37 @@ def test_two_workers_share_the_runs(call, tmp_path):
 def test_workers_are_not_given_runs_on_data_that_is_not_there(call, tmp_path):
     pytest.importorskip("optuna", reason="workers need the 'compare' extra")
     words = ["--data-dir", str(tmp_path), "--no-download", "--workers", "2", "--only", "LSTM-s", "--json"]
-    document = json.loads(call("thesis/table-3.2", *words).stdout)
+    result = call("thesis/table-3.2", *words)
+    document = json.loads(result.stdout)
+    assert (result.exit_code, result.stderr.splitlines()[-1]) == (1, "nothing was measured")
     assert {row["verdict"]["words"] for row in document["rows"]} == {"not run: no mnist"}
+
+
+def test_what_fails_is_said_and_is_fatal_only_alone(call):
+    words = ["thesis/table-3.1", "--budget", "smoke", "--only", "SNIP 95*", "--only", "SNIP 98*", "--json"]
+    call(*words)
+    store = Store.open("runs")
+    runs = store.runs()
+    assert len(runs) > 1
+    for number, run in enumerate(runs, 1):
+        store.remove(run.name)
+        store.record_failure(run.recipe, NonFiniteError("the loss is nan"))
+        result = call(*words)
+        assert f"{number} of {len(runs)} runs failed (NonFiniteError {number}): `thresher runs rm" in result.stderr
+        assert result.exit_code == (number == len(runs))
+        failed = ["the loss is nan" in row["verdict"]["words"] for row in json.loads(result.stdout)["rows"]]
+        assert any(failed)
+        assert all(failed) == (number == len(runs))
+
+
+def test_mixed_code_is_refused_with_the_option_that_allows_it(call):
+    pytest.importorskip("optuna", reason="workers need the 'compare' extra")
+    with Queue(Store.open("runs").queue_file, "mine", code="of somebody else"):
+        pass
+    words = [*SMOKE, "--only", "Reference", "--workers", "2", "--threads", "1", "--study", "mine"]
+    with pytest.raises(MixedCodeError, match="--allow-mixed-code"):
+        call(*words)
+    assert call(*words, "--allow-mixed-code").exit_code == 0
 
 
 @pytest.mark.parametrize("words", [["--list"], []])
@@ -120,8 +152,9 @@ def test_after_an_interruption_the_same_command_goes_on(call, tmp_path, monkeypa
 
     with monkeypatch.context() as patch:
         patch.setattr(sys.modules["thresher.papers.run_missing"], "run", stop)
-        with pytest.raises(Interrupted):
+        with pytest.raises(Interrupted) as stopped:
             call(*SMOKE)
+    assert stopped.value.__notes__[0].endswith("the same command goes on from here\n")
     assert not (tmp_path / "reproduced").exists()
     assert call(*SMOKE).exit_code == 0
 

@@ -113,11 +113,11 @@ def test_rm_asks_and_takes_no_for_an_answer(call, store, monkeypatch):
     monkeypatch.setattr(sys, "stdin", Terminal())
     code, _, err = call("rm", FAILED.name)
     assert code != 0
-    assert f"Delete 1 of the runs in {store.path}" in err
+    assert f"Delete 1 run from {store.path}, " in err
     assert len(store.runs()) == 3
     code, out, _ = call("rm", FAILED.name)
     assert code == 0
-    assert "deleted 1 runs" in out
+    assert "deleted 1 run, " in out
     assert {stored.recipe for stored in store.runs()} == {SMALL, BEGUN}
 
 

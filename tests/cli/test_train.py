@@ -78,6 +78,29 @@ def test_a_sparse_engine_without_removed_weights_is_a_wrong_argument(capsys, tmp
     assert said in " ".join(err.split())
 
 
+def test_milestones_reach_the_recipe_and_the_updates(capsys, tmp_path):
+    words = [*FIXED, "--steps", "6", "--evaluate-every", "1it", "--lr", "0.5", "--milestones", "2it, 5it"]
+    assert call(capsys, *words, "--out", str(tmp_path / "run"))[0] == 0
+    assert json.loads((tmp_path / "run" / "recipe.json").read_text())["milestones"] == ["2it", "5it"]
+    rows = [json.loads(line) for line in (tmp_path / "run" / "metrics.jsonl").read_text().splitlines()]
+    assert [row["learning_rate"] for row in rows] == pytest.approx([0.5, 0.5, 0.05, 0.05, 0.05, 0.005])
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["--milestones", "80"], "a step is written '500it', '3ep' or '3ep50it': got '80'"),
+        (["--milestones", ""], "a step is written '500it', '3ep' or '3ep50it': got ''"),
+        (["--milestones", "8ep", "--decay-every", "5ep"], "so give one: got '5ep' and ('8ep',)"),
+        (["--milestones", "8ep", "--decay", "cosine"], "milestones and decay_every belong to schedule 'step'"),
+    ],
+)
+def test_milestones_that_mean_nothing_are_a_wrong_argument(capsys, tmp_path, words, said):
+    code, _, err = call(capsys, *FIXED, *words, "--out", str(tmp_path / "run"))
+    assert code == 2
+    assert said in " ".join(err.split())
+
+
 def test_another_recipe_in_the_same_directory_is_refused(capsys, tmp_path):
     out = str(tmp_path / "run")
     assert call(capsys, *SMALL, "--steps", "5", "--out", out)[0] == 0

@@ -46,6 +46,16 @@ def test_the_points_of_a_study_are_run_into_the_store(store, capsys):
     assert "this worker finished 1, 1 failed; none is left" in lines[-1]
 
 
+def test_a_worker_under_which_everything_fails_is_no_success(store, capsys):
+    (bad,) = grid(CHEAP, learning_rate=(1e30,))
+    with Queue(store.queue_file, "mine") as queue:
+        queue.enqueue((bad,))
+    words = ["--store", str(store.path), "--study", "mine", "--json"]
+    code, out, _ = call(capsys, *words)
+    assert (code, json.loads(out)["failed"]) == (1, 1)
+    assert call(capsys, *words)[0] == 0  # there was nothing left to do
+
+
 def test_the_storage_is_read_from_the_environment_and_its_password_kept(store, capsys, monkeypatch):
     monkeypatch.setenv("THRESHER_STORAGE", "postgresql://me:secret@127.0.0.1:1/db")
 

@@ -27,11 +27,32 @@ def test_a_missing_extra_says_what_to_install():
 )
 def test_an_unknown_name_gets_the_near_miss_and_the_known_ones(name, near):
     message = str(errors.unknown_name("method", name, ["SNIP", "synflow", "magnitude"]))
-    assert message.startswith(f"unknown method '{name}':")
+    assert message.startswith(f"unknown method '{name}'" + (". Known:" if near is None else ": did you mean"))
     assert message.endswith("Known: SNIP, synflow, magnitude")
     assert (f"did you mean '{near}'?" in message) == (near is not None)
     assert ("did you mean" in message) == (near is not None)
 
 
-def test_a_table_with_nothing_in_it_is_no_accident():
-    assert "unknown model 'a'" in str(errors.unknown_name("model", "a", []))
+def test_of_many_names_the_nearest_are_listed_and_the_rest_counted():
+    cell = "mnist-lenet-300-100-{}-0.9-seed{}"
+    names = [cell.format(method, seed) for method in ("grasp", "random", "snip") for seed in range(9)]
+    message = str(errors.unknown_name("run", cell.format("snpi", 3), names))
+    hint, listed = message.split(" Known: ")
+    assert hint == f"unknown run '{cell.format('snpi', 3)}': did you mean '{cell.format('snip', 3)}'?"
+    *most, last = listed.split(", ")
+    last, more = last.split(" and ")
+    assert more == "22 more"
+    assert most[0] == cell.format("snip", 3)
+    assert all(name in names and "snip" in name for name in (*most, last))
+    # as many as are read at a glance are all there, in their own order
+    assert str(errors.unknown_name("run", "snpi", names[:9])).endswith(f"Known: {', '.join(names[:9])}")
+
+
+def test_where_there_is_nothing_it_says_so():
+    assert str(errors.unknown_name("study", "mine", [])) == "unknown study 'mine': there are none"
+
+
+def test_mixed_code_is_allowed_in_the_words_of_the_caller():
+    message = str(errors.MixedCodeError("mine", "allow_mixed_code=True"))
+    assert "the study 'mine' was begun by another version of the code" in message
+    assert "allow both with allow_mixed_code=True" in message

@@ -148,6 +148,17 @@ def test_load_reads_the_archive_it_fetched(tmp_path, server, monkeypatch, cifar_
     assert names(tmp_path / "cifar-100") == ["cifar-100-binary.tar.gz"]
 
 
+def test_load_decodes_the_images_of_the_archive_it_fetched(
+    tmp_path, server, monkeypatch, tiny_row, tiny_files, zip_bytes
+):
+    republish(monkeypatch, server, "tiny-imagenet", {"tiny-imagenet-200.zip": zip_bytes(tiny_files)})
+    for _ in range(2):
+        splits = load("tiny-imagenet", tmp_path, validation=0, mirror=server.url)
+        assert (len(splits.train), len(splits.test)) == (36, 5)
+    assert server.asked == ["/data/tiny-imagenet-200.zip"]
+    assert names(tmp_path / "tiny-imagenet") == ["tiny-imagenet-200.zip"]
+
+
 def test_load_refuses_a_mirror_with_other_files(tmp_path, server):
     server.files = dict.fromkeys(DATASETS["mnist"].remote.md5, b"<html>Please log in</html>")
     with pytest.raises(DataError, match=r"the published file has f68b3c2d\w+: it was removed; mnist is not in"):

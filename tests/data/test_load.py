@@ -241,7 +241,7 @@ def test_a_validation_example_keeps_its_published_index(shared_data):
         assert part.targets.equal(whole.train.targets[part.indices])
 
 
-@pytest.mark.parametrize("name", ["mnist", "fashion-mnist", "cifar-10", "cifar-100"])
+@pytest.mark.parametrize("name", ["mnist", "fashion-mnist", "cifar-10", "cifar-100", "tiny-imagenet"])
 def test_says_what_is_looked_for_where_and_where_to_get_it(tmp_path, name):
     with pytest.raises(DataError) as caught:
         load(name, tmp_path, download=False)
@@ -287,4 +287,4 @@ def test_refuses_bad_arguments_before_it_opens_a_file(tmp_path):
 
 def test_every_row_is_cited():
     for name, source in DATASETS.items():
-        assert name == "idx" or any(year in source.citation for year in ("1998", "2009", "2017")), name
+        assert name == "idx" or any(year in source.citation for year in ("1998", "2009", "2015", "2017")), name

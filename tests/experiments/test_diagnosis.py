@@ -93,6 +93,18 @@ def test_repair_keeps_the_mask_and_the_model_that_was_given(net, mask, data):
     assert any(not torch.equal(p, before[name]) for name, p in found.repaired.named_parameters())
 
 
+def test_without_a_loss_nothing_is_derived_from_one_and_the_rest_is_the_same(net, mask, data):
+    known = diagnose(net, mask, data, repair=True).report
+    blind = diagnose(net, mask, [(x, torch.zeros(len(x), 7)) for x, _ in data], loss=None, repair=True).report
+    for figures, others in ((blind, known), (blind["dense"], known["dense"]), (blind["repaired"], known["repaired"])):
+        assert figures["first_order_decrease"] is None
+        same = figures.keys() - {"first_order_decrease", "dense", "repaired", "layers"}
+        assert {key: figures[key] for key in same} == {key: others[key] for key in same}
+    absent = {"gradient_norm": None, "sensitivity_quantiles": {}, "sensitivity_share": None}
+    assert blind["layers"] == [{**row, **absent} for row in known["layers"]]
+    json.dumps(blind, allow_nan=False)
+
+
 def test_a_checkpoint_without_removed_values_has_no_dense_network_to_compare_with(net, mask, data):
     mask.apply_(net)
     found = diagnose(net, mask, data)

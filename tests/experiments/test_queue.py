@@ -4,8 +4,7 @@ import threading
 
 import pytest
 
-from thresher.core.errors import ArgumentError, StoreError, UnknownNameError
-from thresher.experiments.database import Database
+from thresher.core.errors import ArgumentError, MixedCodeError, UnknownNameError
 from thresher.experiments.heartbeat import heartbeat
 from thresher.experiments.point import Attempt, Point
 from thresher.experiments.points import grid
@@ -60,6 +59,15 @@ def test_points_are_handed_out_once_in_order_and_end(opened):
     assert queue.claim() is None
 
 
+def test_what_was_given_back_comes_before_what_was_not_begun(opened):
+    queue = opened()
+    queue.enqueue(RECIPES)
+    dead, stopped = queue.claim(), queue.claim()
+    queue.abandon(dead)  # it may have been the point's fault
+    queue.give_back(stopped)
+    assert [queue.claim().recipe for _ in RECIPES] == [TWO, THREE, ONE]
+
+
 def test_queueing_twice_adds_nothing_and_more_seeds_add_the_new_ones(opened):
     queue, other = opened(), opened()
     assert queue.enqueue((ONE, TWO, ONE)) == 2
@@ -98,15 +106,6 @@ def test_a_study_that_is_not_there_is_not_made_unless_asked(opened):
         with pytest.raises(UnknownNameError, match="unknown study 'lenet': did you mean 'lenets'"):
             opened(study="lenet", create=False)
     assert opened(study="lenets", create=False).points() == {}
-
-
-def test_tables_of_another_version_are_refused(opened, tmp_path):
-    opened().close()
-    with sqlite3.connect(tmp_path / "queue.db") as connection:
-        connection.execute("UPDATE alembic_version SET version_num = 'v999.0.0.a'")
-    connection.close()
-    with pytest.raises(StoreError, match="is not for this version of Optuna"):
-        opened()
 
 
 def test_two_that_see_the_same_entry_wait_get_it_once(opened, monkeypatch):
@@ -360,7 +359,9 @@ def test_a_heartbeat_survives_errors_and_ends():
 def test_another_version_of_the_code_is_refused_unless_allowed_and_then_marked(opened):
     queue = opened()
     queue.enqueue((ONE, TWO))
-    with pytest.raises(StoreError, match="'study' was begun by another version of the code"):
+    with pytest.raises(
+        MixedCodeError, match=r"'study' was begun by another version of the code.*allow_mixed_code=True"
+    ):
         opened(code="b")
     other = opened(code="b", allow_mixed_code=True)
     other.finish(other.claim(), 1.0)
@@ -410,125 +411,3 @@ def test_what_a_point_has_come_to(entries, state, following, abandoned):
     point = Point(ONE, attempts(*entries))
     assert (point.state, point.abandoned) == (state, abandoned)
     assert (point.next and point.next.number) == following
-
-
-class Server:
-    """A database that answers, or does not, as `errors` says."""
-
-    def __init__(self, tmp_path, patience=600.0):
-        self.said, self.slept, self.errors = [], [], []
-        self.database = Database(tmp_path / "queue.db", patience, 10, self.said.append, self.slept.append)
-
-    def ask(self):
-        if self.errors:
-            raise self.errors.pop(0)
-        return "answer"
-
-
-@pytest.fixture
-def server(tmp_path):
-    server = Server(tmp_path)
-    yield server
-    server.database.close()
-
-
-def away(text="connection refused", kind="StorageInternalError"):
-    from optuna.exceptions import StorageInternalError
-    from sqlalchemy.exc import OperationalError
-
-    error = OperationalError("SELECT 1", {}, Exception(text))
-    if kind == "OperationalError":
-        return error
-    wrapped = StorageInternalError("An exception is raised during the commit.")
-    wrapped.__cause__ = error
-    return wrapped
-
-
-@pytest.mark.parametrize("kind", ["StorageInternalError", "OperationalError"])
-def test_a_database_that_is_away_is_asked_again_and_spoken_of_once(server, kind):
-    server.errors = [away(kind=kind) for _ in range(12)]
-    assert server.database.call(server.ask) == "answer"
-    assert len(server.slept) == 12
-    for n, pause in enumerate(server.slept):
-        assert 0.5 * min(0.2 * 2**n, 30) <= pause <= min(0.2 * 2**n, 30)
-    first, second = server.said
-    assert "does not answer (connection refused)" in first
-    assert "answers again" in second
-    server.errors = [away()]
-    server.database.call(server.ask)
-    assert len(server.said) == 4
-
-
-def test_patience_ends(server, monkeypatch):
-    times = iter(range(0, 10_000, 100))
-    monkeypatch.setattr("thresher.experiments.database.time.monotonic", lambda: next(times))
-    server.errors = [away() for _ in range(100)]
-    with pytest.raises(StoreError, match=r"has not answered for 600 s \(connection refused\): start again when it is"):
-        server.database.call(server.ask)
-    assert len(server.slept) == 6
-
-
-@pytest.mark.parametrize(
-    "text",
-    [
-        'FATAL:  password authentication failed for user "me"',
-        'FATAL:  database "sweeps" does not exist',
-        "unable to open database file",
-    ],
-)
-def test_a_refusal_is_not_asked_again(server, text):
-    server.errors = [away(text)]
-    with pytest.raises(StoreError, match="refuses: "):
-        server.database.call(server.ask)
-    assert server.slept == []
-
-
-def test_other_errors_come_through_and_are_answers(server):
-    server.errors = [KeyError("study")]
-    with pytest.raises(KeyError):
-        server.database.call(server.ask)
-    assert server.said == []
-    # the first answer was lost on the way: what was asked for has been done, and cannot be done again
-    server.errors = [away(), KeyError("study")]
-    with pytest.raises(KeyError):
-        server.database.call(server.ask)
-    assert ["answers again" in line for line in server.said] == [False, True]
-
-
-@pytest.mark.parametrize(
-    "url", ["mysql://me:secret@host/db", "secret", "sqlite://", "sqlite:///:memory:", "postgresql://me:secret@host", ""]
-)
-def test_another_kind_of_database_is_refused_without_its_password(url):
-    with pytest.raises(ArgumentError, match="sqlite:///FILE or postgresql://") as caught:
-        Queue(url)
-    assert "secret" not in str(caught.value)
-
-
-@pytest.mark.parametrize("query", ["", "?password=secret"])
-def test_no_message_has_the_password(query):
-    pytest.importorskip("psycopg", reason="the extra 'postgres' is not installed")
-    said = []
-    # nothing listens at port 1
-    with pytest.raises(StoreError, match="has not answered for 0 s") as caught:
-        Queue(f"postgresql://me:secret@127.0.0.1:1/db{query}", patience=0.0, say=said.append)
-    assert len(said) == 1
-    assert "postgresql://127.0.0.1:1/db" in said[0]
-    assert "secret" not in said[0] + str(caught.value)
-    assert caught.value.__cause__ is None
-    assert caught.value.__suppress_context__
-
-
-def test_a_file_that_is_no_database_is_refused(tmp_path):
-    (tmp_path / "notes.txt").write_text("mine, and long enough to be looked at as a database" * 100)
-    with pytest.raises(StoreError, match="refuses: file is not a database"):
-        Queue(tmp_path / "notes.txt")
-    with pytest.raises(StoreError, match="refuses: unable to open database file"):
-        Queue(tmp_path / "absent" / "queue.db")
-
-
-def test_a_path_may_hold_anything(tmp_path):
-    folder = tmp_path / "what? 100 % {of} #it"
-    folder.mkdir()
-    with Queue(folder / "queue.db") as queue:
-        assert queue.enqueue([ONE]) == 1
-    assert [file.name for file in folder.iterdir()] == ["queue.db"]

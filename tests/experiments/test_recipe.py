@@ -32,9 +32,26 @@ def test_a_new_field_with_a_default_keeps_old_hashes():
     assert later(**old, added=8).hash != make().hash
 
 
-def test_json_round_trip(small):
-    recipe = dataclasses.replace(small, protect=("first", "fc3.*"), decay_every="5ep")
-    assert Recipe.from_json(recipe.to_json(), "here") == recipe
+def test_milestones_change_the_hash_and_their_absence_does_not():
+    assert make(milestones=()).hash == make().hash
+    others = [(), ("8ep",), ("8ep", "12ep"), ("8ep", "13ep")]
+    assert len({make(milestones=milestones).hash for milestones in others}) == len(others)
+
+
+@pytest.mark.parametrize("decays", [{"decay_every": "5ep"}, {"milestones": ("8ep", "12ep")}])
+def test_json_round_trip(small, decays):
+    recipe = dataclasses.replace(small, protect=("first", "fc3.*"), **decays)
+    again = Recipe.from_json(recipe.to_json(), "here")
+    assert again == recipe
+    assert again.hash == recipe.hash
+    assert not again.differences(recipe)
+    assert len({again, recipe}) == 1
+
+
+def test_a_recipe_that_was_written_before_there_were_milestones_is_the_same(small):
+    fields = json.loads(small.to_json())
+    del fields["milestones"]
+    assert Recipe.from_json(json.dumps(fields), "here") == small
 
 
 @pytest.mark.parametrize("text", ["{", "[]", "3", '{"data": "mnist"}', '{"data": "mnist", "model": "vgg-c", "x": 1}'])
@@ -96,6 +113,15 @@ def test_a_misspelt_name_is_answered_with_the_near_miss(change, hint):
         {"rounds": 0},
         {"rounds": 3, "schedule": "one-shot"},
         {"pattern": "5:4"},
+        {"milestones": ("8ep",), "decay_every": "5ep"},
+        {"milestones": ("8ep",), "decay": "cosine"},
+        {"milestones": ("12ep", "8ep")},
+        {"milestones": ("8ep", "8ep")},
+        {"milestones": ("0ep",)},
+        {"milestones": ("8",)},
+        {"milestones": "8ep"},
+        {"milestones": ["8ep"]},
+        {"milestones": (8, 12)},
     ],
 )
 def test_values_out_of_range_are_refused(change):
@@ -112,8 +138,26 @@ def test_the_plan_counts_in_steps_of_the_data_set():
     assert (plan.steps, plan.evaluate_every, plan.decay_every) == (1670, 540, 418)  # a quarter, rounded up
     assert make(decay_every="25000it").plan(540).decay_every == 25000
     assert make(decay="cosine").plan(540).decay_every is None
+    plan = make(milestones=("8ep", "9ep30it", "12ep")).plan(540)
+    assert (plan.milestones, plan.decay_every) == ((4320, 4890, 6480), None)
+
+
+def test_both_ways_to_say_when_the_rate_decays_are_named():
+    with pytest.raises(ArgumentError, match=r"so give one: got '5ep' and \('8ep',\)"):
+        make(milestones=("8ep",), decay_every="5ep")
 
 
 def test_the_name_says_what_was_run():
     assert make().name == f"mnist-lenet-300-100-snip-0.95-seed0-{make().hash[:8]}"
     assert json.loads(make().to_json())["sparsity"] == 0.95
+
+
+def test_normal_weights_take_a_variance():
+    words = {"data": "digits", "model": "lenet-300-100"}
+    small = Recipe(**words, initializer="normal:0.01", reinitialize=True, reinitialize_by="truncated-normal:0.5")
+    assert Recipe.from_json(small.to_json(), "here") == small
+    assert small.hash != Recipe(**words, initializer="normal").hash
+    with pytest.raises(ArgumentError, match=r"variance of the weights.*got '-1'"):
+        Recipe(**words, initializer="normal:-1", reinitialize=True, reinitialize_by="he")
+    with pytest.raises(ArgumentError, match=r"variance of the weights.*got 'abc'"):
+        Recipe(**words, reinitialize=True, reinitialize_by="normal:abc")

@@ -6,7 +6,8 @@ from thresher.experiments.task import same_task
 # a field that is added later has to be thought of: may a baseline differ in it?
 THE_TASK = {
     *("data", "model", "initializer", "budget", "batch_size", "augment", "optimizer", "learning_rate", "momentum"),
-    *("weight_decay", "decay", "decay_every", "decay_factor", "clip_norm", "evaluate_every", "validation", "labels"),
+    *("weight_decay", "decay", "decay_every", "milestones", "decay_factor", "clip_norm", "evaluate_every"),
+    *("validation", "labels"),
 }
 OTHERS = {
     "data": "mnist",
@@ -27,6 +28,7 @@ OTHERS = {
     "optimizer": "adam",
     "decay": "cosine",
     "decay_every": "2ep",
+    "milestones": ("2ep",),
     "evaluate_every": "5ep",
     "clip_norm": 1.0,
     "labels": "shuffled",

@@ -4,8 +4,8 @@ import pytest
 import torch
 from torch import nn
 
-from thresher.core.errors import ArgumentError
-from thresher.initializers import INITIALIZERS, Normal
+from thresher.core.errors import ArgumentError, UnknownNameError
+from thresher.initializers import INITIALIZER_NAMES, INITIALIZERS, Normal, initializer_of
 
 
 def drawn(initializer, seed=0):
@@ -49,3 +49,37 @@ def test_the_rows_differ_in_the_cut_alone():
 def test_a_deviation_is_positive(std):
     with pytest.raises(ArgumentError, match=r"std is a standard deviation and positive: got"):
         Normal(std)
+
+
+@pytest.mark.parametrize(("name", "variance"), [("normal:1e-4", 1e-4), ("normal:10", 10.0)])
+def test_the_number_behind_the_colon_is_the_variance(name, variance):
+    weights = drawn(initializer_of(name))[3].weight.double()
+    assert weights.var().item() == pytest.approx(variance, rel=0.01)
+    assert weights.abs().max() > 3.5 * variance**0.5
+
+
+def test_truncation_leaves_the_named_variance_to_the_density_before_the_cut():
+    assert drawn(initializer_of("truncated-normal:0.25"))[3].weight.abs().max() <= 1.0
+    assert initializer_of("truncated-normal:0.25") == Normal(0.5, truncated=True)
+
+
+def test_without_a_number_the_rows_are_what_they_were():
+    assert all(initializer_of(name) is row for name, row in INITIALIZERS.items())
+    assert {name for name in INITIALIZER_NAMES if name not in INITIALIZERS} == {
+        "normal:VARIANCE",
+        "truncated-normal:VARIANCE",
+    }
+
+
+@pytest.mark.parametrize("text", ["abc", "-1", "0", "", "nan", "inf", "1e-400"])
+def test_what_is_no_variance_is_refused(text):
+    with pytest.raises(ArgumentError, match=f"behind the colon .*'truncated-normal:VARIANCE'.* got '{text}'"):
+        initializer_of(f"truncated-normal:{text}")
+
+
+@pytest.mark.parametrize(
+    ("name", "near"), [("nromal:0.1", "normal"), ("glorot:0.1", "glorot"), ("orthogonal:2", "orth")]
+)
+def test_only_normal_weights_take_a_variance(name, near):
+    with pytest.raises(UnknownNameError, match=f"unknown initializer '{name}'.*did you mean '{near}"):
+        initializer_of(name)

@@ -20,4 +20,9 @@ def test_every_budget_has_a_cost_and_quick_is_at_most_a_quarter_of_an_hour(name)
 def test_what_computes_costs_a_computation_a_seed():
     figure = PAPERS["thesis/figure-3.5"]
     assert cost_of(figure.cells, "full", 7).computations == 7 * 2  # two data sets, whatever is read off them
-    assert cost_of(PAPERS["thesis/table-3.4"].cells, "full", 7).seconds == 0
+
+
+def test_what_is_not_run_costs_nothing():
+    cells = PAPERS["thesis/table-3.4"].selected(["VGG-*"])
+    assert cost_of(cells, "quick", 7).seconds == 0
+    assert cost_of(cells, "full", 7).runs == 7 * 6

@@ -6,12 +6,15 @@ import re
 from pathlib import Path
 
 import pytest
+from torch import nn
 
 import thresher.papers
 from thresher.core.errors import UnknownNameError
 from thresher.experiments import Recipe
+from thresher.models import build
 from thresher.papers import BUDGETS, PAPERS, published_table, recipes_of, reproduce
 from thresher.papers.published import NotRun, Trained
+from thresher.training.learning_rate import learning_rate_at
 
 FILES = {path.stem for path in Path(thresher.papers.__file__).parent.glob("*.py")} - {"__init__"}
 # what the tables share
@@ -80,7 +83,7 @@ def test_every_recipe_is_valid_and_survives_json(table, budget):
 
 @pytest.mark.parametrize("table", ROWS)
 def test_full_is_not_shorter_than_quick_and_differs_in_nothing_else(table):
-    schedule = {"budget", "decay_every", "evaluate_every"}
+    schedule = {"budget", "decay_every", "milestones", "evaluate_every"}
     for cell in table.cells:
         quick, full = cell.work["quick"], cell.work["full"]
         if isinstance(quick, Trained):
@@ -175,6 +178,48 @@ def test_the_ablations_differ_from_the_unmodified_run_in_one_thing():
         assert set(plain.differences(variants["shuffled"])) == {"perturb"}
         assert set(plain.differences(variants["inverted"])) == {"perturb"}
         assert plain.differences(variants["reinitialized"]) == {"reinitialize": (False, True)}
+
+
+def test_the_ablations_of_resnet_20_decay_after_80_and_120_of_160_epochs():
+    cells = [cell for cell in PAPERS["missing-the-mark/ablations"].cells if cell.row.startswith("ResNet-20")]
+    assert len(cells) == 16
+    for cell in cells:
+        plan = cell.work["full"].recipe.plan(steps_per_epoch=352)  # 45,000 images in batches of 128
+        assert (plan.steps, plan.milestones) == (160 * 352, (80 * 352, 120 * 352))
+        assert [learning_rate_at(plan, epoch * 352) for epoch in (79, 80, 120)] == pytest.approx([0.1, 0.01, 0.001])
+
+
+def test_table_3_4_is_trained_as_chapter_4_trains_tiny_imagenet():
+    for cell in PAPERS["thesis/table-3.4"].cells:
+        recipe = cell.work["full"].recipe
+        assert (recipe.data, recipe.batch_size, recipe.budget) == ("tiny-imagenet", 200, "100000it")
+        assert (recipe.decay_every, recipe.decay_factor, recipe.learning_rate) == ("25000it", 0.1, 0.1)
+        assert (recipe.weight_decay, recipe.momentum, recipe.augment) == (5e-4, 0.9, True)
+        percent = float(cell.column.removeprefix("after, ").removesuffix(" %")) if "after" in cell.column else 0.0
+        assert recipe.sparsity == pytest.approx(percent / 100)
+        assert percent in (0.0, 90.0 if "AlexNet" in cell.row else 95.0)
+        assert isinstance(cell.work["quick"], Trained) == ("AlexNet" in cell.row)
+
+
+@pytest.mark.parametrize("model", ["alexnet-s", "alexnet-b", "vgg-c", "vgg-d", "vgg-like"])
+def test_the_networks_of_table_3_4_double_their_first_stride(model):
+    strides = [
+        next(m for m in build(model, input_shape=shape, num_classes=200).modules() if isinstance(m, nn.Conv2d)).stride
+        for shape in ((3, 32, 32), (3, 64, 64))
+    ]
+    assert strides == ([(2, 2), (4, 4)] if "alexnet" in model else [(1, 1), (2, 2)])
+
+
+@pytest.mark.parametrize("budget", ["quick", "full"])
+def test_without_tiny_imagenet_one_line_says_where_to_get_it(tmp_path, budget):
+    table = PAPERS["thesis/table-3.4"]
+    found = reproduce(table, budget=budget, store=tmp_path / "runs", data_dir=tmp_path, download=False)
+    line = found.absent["tiny-imagenet"]
+    assert line.startswith(f"tiny-imagenet is not in {tmp_path}: looked for wnids.txt, ")
+    assert "get tiny-imagenet-200.zip from http://cs231n.stanford.edu/, put them in " in line
+    assert "\n" not in line
+    trained = [row for row in found.rows if isinstance(row.cell.work[budget], Trained)]
+    assert {row.verdict.words for row in trained} == {"not run: no tiny-imagenet"}
 
 
 def test_random_labels_are_trained_on_and_only_the_named_run_decays_weights():

@@ -3,18 +3,25 @@ import math
 import numpy as np
 import pytest
 import torch
+from safetensors.torch import load_file
 from torch.nn.functional import cross_entropy
 
 from thresher.core.seeds import generator
 from thresher.data import load
-from thresher.experiments import Recipe
+from thresher.experiments import Recipe, run
 from thresher.experiments.scoring import scoring_batches
 from thresher.experiments.starting_point import starting_point
+from thresher.initializers import initializer_of
 from thresher.models import build
 from thresher.papers import PAPERS
 from thresher.papers.published import Computed, Trained
 from thresher.papers.thesis_chapter_4 import lowest_test_error, training_loss_until
-from thresher.papers.thesis_chapter_4_signals import orthogonality_score, propagation, scaled_gaussian
+from thresher.papers.thesis_chapter_4_signals import (
+    magnitude_after_training,
+    orthogonality_score,
+    propagation,
+    scaled_gaussian,
+)
 
 SETTINGS = {"seed": 3, "data_dir": None, "download": False, "data": "digits"}
 
@@ -111,6 +118,40 @@ def test_orthogonality_score_has_the_identity_of_the_outputs():
     assert repaired < found
 
 
+def test_a_trained_network_is_pruned_by_the_size_of_all_its_weights(splits, tmp_path):
+    rate, steps = 0.05, 30
+    words = {"initializer": "orthogonal", "learning_rate": rate, "steps": steps}
+    found = magnitude_after_training(**SETTINGS, model="mlp-3-tanh", **words, sparsities=(0.0, 0.6), examples=9)
+    recipe = Recipe(
+        data="digits",
+        model="mlp-3-tanh",
+        initializer="orthogonal",
+        optimizer="sgd",
+        learning_rate=rate,
+        budget=f"{steps}it",
+        decay_every="8it",
+        evaluate_every="7it",
+        seed=3,
+    )
+    run(recipe, tmp_path / "run", download=False)
+    net, _ = starting_point(recipe, splits)
+    seen = images(splits, 9)
+    expected = {"initial": svd_of_jacobians(net.double(), seen)}
+    net.load_state_dict(load_file(tmp_path / "run" / "model.safetensors"))
+    expected["0"] = svd_of_jacobians(net, seen)
+    weights = [p for p in net.parameters() if p.dim() == 2]
+    sizes = np.sort(np.concatenate([w.detach().abs().flatten().numpy() for w in weights]))
+    with torch.no_grad():
+        for weight in weights:
+            weight[weight.abs() < sizes[round(0.6 * len(sizes))]] = 0.0
+    expected["0.6"] = svd_of_jacobians(net, seen)
+    assert set(found) == {f"{name} {key}" for key in expected for name in ("mean", "std", "max", "min")}
+    for key, values in expected.items():
+        for name in ("mean", "std", "max", "min"):
+            assert found[f"{name} {key}"] == pytest.approx(getattr(values, name)(), rel=1e-6)
+    assert found["mean 0"] != found["mean initial"]
+
+
 def test_the_lowest_error_and_the_early_loss_are_read_off_the_rows():
     rows = [
         {"step": 500, "train_loss": 2.0, "test_error_pct": 8.0},
@@ -138,6 +179,18 @@ def test_table_4_1_holds_the_logarithms_of_what_is_printed():
     # the layers of 784, 100 and 10 weigh as many, and 90 % are removed in all
     sizes = np.array([784 * 100, *[100 * 100] * 5, 100 * 10])
     assert np.average(sparsities, weights=sizes) == pytest.approx(0.9, abs=0.005)
+
+
+def test_the_errors_of_table_4_1_are_trained_from_weights_of_the_variance_that_is_printed():
+    cells = {(cell.row, cell.column): cell for cell in PAPERS["thesis/table-4.1"].cells}
+    errors = {"0.0001": 2.66, "0.001": 2.67, "0.01": 2.67, "0.1": 2.61, "1": 90.2, "10": 90.2}
+    for variance, printed in errors.items():
+        same, anew = (cells[f"γ = {variance}", column] for column in ("error", "error, drawn anew"))
+        assert same.printed.value == anew.printed.value == printed
+        recipe, other = same.work["full"].recipe, anew.work["full"].recipe
+        assert initializer_of(recipe.initializer).std ** 2 == pytest.approx(float(variance))
+        assert (recipe.model, recipe.method, recipe.sparsity, recipe.score_examples) == ("mlp-7-tanh", "snip", 0.9, 0)
+        assert recipe.differences(other) == {"reinitialize": (False, True), "reinitialize_by": (None, "glorot")}
 
 
 def test_the_curves_of_figure_4_2_differ_in_method_and_isometry_alone():

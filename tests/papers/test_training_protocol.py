@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import pytest
 
 from thresher.papers.published import NotRun
@@ -13,6 +15,19 @@ def test_a_shorter_run_decays_at_the_same_fractions():
     assert (full.budget, full.decay_every, full.decay) == ("8000it", "2500it", "step")
     assert (quick.budget, quick.decay_every) == ("800it", "250it")
     assert (quick.method, quick.sparsity, quick.batch_size) == ("snip", 0.9, 100)
+
+
+def test_a_shorter_run_passes_its_milestones_at_the_same_fractions():
+    protocol = replace(TOY, decay_every=None, milestones=(4000, 6000))
+    work = protocol.work("lenet-300-100", quick=80)
+    for budget, milestones in (("full", ("4000it", "6000it")), ("quick", ("40it", "60it"))):
+        recipe = work[budget].recipe
+        assert (recipe.decay, recipe.milestones, recipe.decay_every) == ("step", milestones, None)
+
+
+def test_without_either_the_rate_is_constant():
+    recipe = replace(TOY, decay_every=None).work("lenet-300-100", quick=80)["full"].recipe
+    assert (recipe.decay, recipe.milestones, recipe.decay_every) == ("constant", (), None)
 
 
 def test_fields_of_a_cell_overrule_those_of_the_protocol():

@@ -142,6 +142,30 @@ def test_repair_says_what_it_changed_and_what_it_cannot(report):
     assert "--repair" in repair(report)[0]
 
 
+@pytest.fixture
+def unlabelled(report):
+    """What is left of `report` without labels."""
+    for one in (report, report["dense"], report["repaired"]):
+        one["first_order_decrease"] = None
+    for row in report["layers"]:
+        row.update(gradient_norm=None, sensitivity_quantiles={}, sensitivity_share=None)
+    return report
+
+
+def test_without_labels_the_first_step_is_left_out_and_that_is_said(unlabelled):
+    assert "there are no labels" in slowdown(unlabelled)[0]
+    assert "no forecast" not in " ".join(slowdown(unlabelled))
+    assert "first small step" not in " ".join(repair(unlabelled))
+    assert "first step" not in text_of(diagnosis_table(unlabelled))
+    page = render_diagnosis(unlabelled)
+    assert "∞" not in page
+    assert "None" not in page
+    assert FIGURES["first_order_decrease"] not in page
+    drawn = diagnosis_figures.norms_by_depth(unlabelled)
+    assert "activations from 0.300 in the first to 0.300 in the last." in drawn
+    assert "gradient" not in drawn
+
+
 def text_of(table):
     console = Console(width=200, record=True, file=io.StringIO())
     console.print(table)

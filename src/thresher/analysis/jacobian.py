@@ -25,7 +25,7 @@ def jacobian_singular_values(
     Each example has a Jacobian of its own; that of a batch's mean would be another thing. Evaluation mode: batch
     normalization in training mode mixes examples, and dropout has no one derivative. Everything is computed in
     float64, since a condition number of 1e9 is below float32's rounding. Layers may be dense or sparse and work in
-    place. Outputs × inputs up to 2048 rows and 256 MiB an example are decomposed exactly, fewer at a time where there
+    place. Outputs × inputs up to 512 rows and 256 MiB an example are decomposed exactly, fewer at a time where there
     is no room for the whole batch; larger ones by the estimate in `singular_values`.
 
     Raises ArgumentError for inputs of integers, for a model through which autograd sees no way from input to output,

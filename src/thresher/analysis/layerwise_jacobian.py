@@ -28,7 +28,7 @@ def layerwise_jacobian(
 
     Arguments, mode, precision and errors are those of `jacobian_singular_values`. The layers are the dense ones that
     own a prunable parameter; a sparse model is to be densified first.
-    Cost: a forward pass and, for each layer, a backward pass through it per unit, up to 2048 of them; beyond that the
+    Cost: a forward pass and, for each layer, a backward pass through it per unit, up to 512 of them; beyond that the
     estimate in `singular_values`. Source: Lee, Ajanthan, Gould, Torr (2020), equation 7 (thesis equation 4.7).
 
     >>> net = nn.Sequential(nn.Linear(3, 3, bias=False), nn.ReLU(), nn.Linear(3, 1))

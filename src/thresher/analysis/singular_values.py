@@ -8,7 +8,7 @@ from torch import Tensor
 
 from thresher.core.errors import NonFiniteError
 
-_ROWS = 2048  # Jacobians with more rows than this are not written out
+_ROWS = 512  # Jacobians with more rows than this are not written out
 _BYTES = 2**28  # nor those of one example beyond this
 _STEPS = 30  # of Golub-Kahan bidiagonalization
 

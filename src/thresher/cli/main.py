@@ -17,6 +17,7 @@ from thresher.cli.inspect import inspect
 from thresher.cli.prune import prune
 from thresher.cli.reproduce import reproduce
 from thresher.cli.runs import runs
+from thresher.cli.sculpt import sculpt
 from thresher.cli.train import train
 from thresher.cli.work import work
 from thresher.core.errors import ArgumentError, ThresherError
@@ -36,6 +37,7 @@ app = typer.Typer(
 app.command()(demo)
 app.command()(train)
 app.command()(compare)
+app.command()(sculpt)
 app.command()(reproduce)
 app.command()(work)
 app.add_typer(runs)

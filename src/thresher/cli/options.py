@@ -8,6 +8,7 @@ import typer
 from thresher.allocations import ALLOCATIONS
 from thresher.data import DATASETS
 from thresher.experiments import METHODS
+from thresher.experiments.summary import MEASURES
 from thresher.schedules import SCHEDULES
 
 
@@ -74,6 +75,19 @@ OnCollapseName: TypeAlias = Annotated[
         "--on-collapse", help="If a layer is emptied: warn, raise, repair, ignore.", rich_help_panel="Pruning"
     ),
 ]
+Epochs: TypeAlias = Annotated[
+    int | None, typer.Option(min=1, help="Default: as `thresher train`.", rich_help_panel="What")
+]
+Steps: TypeAlias = Annotated[int | None, typer.Option(min=1, help="Instead of epochs.", rich_help_panel="What")]
+Settings: TypeAlias = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--set",
+        help="Any other field of the recipe, FIELD=VALUE; repeatable: learning_rate=0.05.",
+        rich_help_panel="What",
+    ),
+]
+Measure: TypeAlias = Annotated[str, typer.Option(help=f"Which error: {', '.join(MEASURES)}.", rich_help_panel="What")]
 StorePath: TypeAlias = Annotated[
     Path, typer.Option("--store", help="Folder of runs; what is there is not run again.", rich_help_panel="Execution")
 ]
@@ -81,9 +95,29 @@ Storage: TypeAlias = Annotated[
     str | None,
     typer.Option(
         envvar="THRESHER_STORAGE",
-        help="postgresql://USER:PASSWORD@HOST/DATABASE for workers on many machines. Default: a file in --store.",
+        help="postgresql://USER:PASSWORD@HOST/DATABASE for workers on many machines. Default: a file in --store. "
+        "Asked again for 60 s at the start, for 600 s later on.",
         rich_help_panel="Execution",
     ),
+]
+StudyName: TypeAlias = Annotated[
+    str | None,
+    typer.Option(
+        "--study",
+        help="Its name, for `thresher work --study`. Default: made of what it runs.",
+        rich_help_panel="Execution",
+    ),
+]
+AllowMixedCode: TypeAlias = Annotated[
+    bool,
+    typer.Option(
+        "--allow-mixed-code",
+        help="Go on with what another version of the code began.",
+        rich_help_panel="Execution",
+    ),
+]
+Again: TypeAlias = Annotated[
+    bool, typer.Option("--again", help="Run anew what has failed.", rich_help_panel="Execution")
 ]
 Workers: TypeAlias = Annotated[int, typer.Option(min=1, help="Processes on this machine.", rich_help_panel="Execution")]
 ThreadsOfEach: TypeAlias = Annotated[

@@ -19,6 +19,11 @@ def console(as_json: bool) -> Console:
     return Console(stderr=as_json)
 
 
+def say(line: str) -> None:
+    """One line for people on standard error, as it is: no markup, no colours, no line breaks of ours."""
+    Console(stderr=True).print(line, markup=False, highlight=False, soft_wrap=True)
+
+
 def print_json(content: Mapping[str, Any]) -> None:
     """One JSON object on one line of standard output."""
     print(json.dumps(content, allow_nan=False))

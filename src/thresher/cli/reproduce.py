@@ -7,18 +7,17 @@ from typing import Annotated, Any
 
 import torch
 import typer
-from rich.console import Console
 
 from thresher.cli import options
 from thresher.cli.crew import crew
 from thresher.cli.live_table import LiveTable
-from thresher.cli.output import console, print_json
+from thresher.cli.outcome import conclude, resumable
+from thresher.cli.output import console, print_json, say
 from thresher.cli.reproduction_table import claims_table, footnotes, papers_table, reproduction_table
-from thresher.cli.work import quiet_optuna
+from thresher.cli.study_queue import study_queue
 from thresher.core.errors import ArgumentError
 from thresher.core.files import write_text_atomically
 from thresher.experiments import Recipe
-from thresher.experiments.queue import Queue
 from thresher.experiments.store import Store
 from thresher.experiments.study_run import study_runs
 from thresher.experiments.summary import summarize
@@ -29,7 +28,7 @@ from thresher.papers.published import data_of
 from thresher.papers.reproduce import absent_data
 from thresher.report.study_page import write_study_report
 from thresher.report.study_published import Published
-from thresher.training import Interrupted, keep_freed_memory
+from thresher.training import keep_freed_memory
 
 
 def _panel(name: str, *flags: str, **settings: Any) -> Any:
@@ -50,19 +49,19 @@ def reproduce(
     no_download: options.NoDownload = False,
     store: options.StorePath = Path("runs"),
     storage: options.Storage = None,
-    study: Annotated[
-        str | None, _panel("Execution", help="Its name, for `thresher work --study`. Default: NAME-BUDGET.")
-    ] = None,
+    study: options.StudyName = None,
     workers: options.Workers = 1,
     threads: options.ThreadsOfEach = None,
     device: options.Device = "cpu",
+    allow_mixed_code: options.AllowMixedCode = False,
     out: Annotated[Path | None, _panel("Output", help="Folder of the page. Default: reproduced/NAME-BUDGET.")] = None,
     json: options.Json = False,
 ) -> None:
     """Make a published table again: our numbers beside the printed ones, with an interval and a verdict.
 
     What is in the store is not run again; stop with Ctrl-C and start again at will. Below the table stand how the
-    paper's protocol is read and where ours departs from it.
+    paper's protocol is read and where ours departs from it. Runs that fail are said on standard error; the exit code
+    is 1 only if no number came of any.
 
     Examples:
 
@@ -85,41 +84,33 @@ def reproduce(
     if threads is not None:
         torch.set_num_threads(threads)
     place = Store.open(store)
-    here = Console(stderr=True)
-
-    def say(line: str) -> None:
-        here.print(line, markup=False, highlight=False, soft_wrap=True)
-
     title = study or f"{name}-{budget}"
     queue = None
     if storage is not None or workers > 1:
-        quiet_optuna()
-        queue = Queue(storage or place.queue_file, title, say=say)
-        absent = absent_data({recipe.data for recipe in recipes}, data_dir, not no_download)
+        queue = study_queue(storage or place.queue_file, title, say, allow_mixed_code=allow_mixed_code)
+        absent = absent_data({name for r in recipes for name in r.data_read}, data_dir, not no_download)
         # before the other workers look for something to do
-        queue.enqueue(recipe for recipe in recipes if recipe.data not in absent)
+        queue.enqueue(recipe for recipe in recipes if not absent.keys() & set(recipe.data_read))
     shared = ["--store", str(store), "--study", title, "--device", device]
+    shared += ["--allow-mixed-code"] if allow_mixed_code else []
     shared += ["--threads", str(threads)] if threads is not None else []
     shared += ["--data-dir", str(data_dir)] if data_dir is not None else []
     shared += ["--no-download"] if no_download else []
-    try:
-        with LiveTable(recipes, place) as live, crew(workers - 1, shared, place.path / ".workers.log", storage):
-            found = reproduce_table(
-                table,
-                budget=chosen,
-                seeds=count,
-                store=place.path,
-                data_dir=data_dir,
-                only=only or (),
-                queue=queue,
-                download=not no_download,
-                device=device,
-                on_event=live.on_event,
-                on_progress=live.on_progress,
-            )
-    except Interrupted:
-        say("stopped: the same command goes on from here")
-        raise
+    log = place.path / ".workers.log"
+    with resumable(say), LiveTable(recipes, place) as live, crew(workers - 1, shared, log, storage, say):
+        found = reproduce_table(
+            table,
+            budget=chosen,
+            seeds=count,
+            store=place.path,
+            data_dir=data_dir,
+            only=only or (),
+            queue=queue,
+            download=not no_download,
+            device=device,
+            on_event=live.on_event,
+            on_progress=live.on_progress,
+        )
     document = found.document()
     shown = console(json)
     shown.print(reproduction_table(document))
@@ -130,6 +121,9 @@ def reproduce(
         shown.print(line, markup=False, highlight=False, soft_wrap=True)
     if json:
         print_json({**document, "store": str(place.path), "report": str(page)})
+    rows = document["rows"]
+    measured = any(row["values"] for row in rows) or not any(row["missing"] for row in rows)
+    conclude(study_runs(place, recipes), measured, "`thresher runs rm NAME` lets one be run again", say)
 
 
 def _write(document: Mapping[str, Any], recipes: Sequence[Recipe], store: Store, folder: Path) -> Path:

@@ -1,5 +1,6 @@
 """A reproduction for the terminal: ours beside theirs, and what is known to differ."""
 
+from collections import Counter
 from collections.abc import Mapping
 from typing import Any
 
@@ -25,14 +26,19 @@ _BUDGET_NOTES = {
     "quick": " (shorter runs or fewer seeds)",
     "full": "",
 }
+_LONGEST_WORD = 16  # of a label, that is not broken on a narrow terminal
 _UNITS = (("days", 86_400), ("h", 3_600), ("min", 60))
 
 
 def reproduction_table(document: Mapping[str, Any]) -> Table:
-    """One line a cell: the printed number, our mean ± deviation over n seeds, its 95 % interval, the verdict."""
+    """One line a cell: the printed number, our mean ± deviation over n seeds, its 95 % interval, the verdict.
+
+    Why a cell was not run or compared is in the footnotes.
+    """
     table = Table(box=box.SIMPLE, title=Text(f"{document['table']}: {document['title']}"), title_justify="left")
-    table.add_column("")
-    table.add_column("")
+    for label in ("row", "column"):
+        longest = max((len(word) for row in document["rows"] for word in row[label].split()), default=0)
+        table.add_column("", overflow="fold", min_width=min(longest, _LONGEST_WORD))
     for heading in ("printed", "ours", "n", "95 % interval"):
         table.add_column(heading, justify="right", no_wrap=True)
     table.add_column("verdict", overflow="fold")
@@ -44,7 +50,10 @@ def reproduction_table(document: Mapping[str, Any]) -> Table:
             Text(row["column"]),
             ABSENT if printed is None else printed["words"],
             *_ours(ours),
-            Text(verdict["words"], style=_STYLES.get(verdict["kind"], "")),
+            Text(
+                verdict["kind"] if verdict["kind"] in ("not run", "not compared") else verdict["words"],
+                style=_STYLES.get(verdict["kind"], ""),
+            ),
         )
         before = row["row"]
     return table
@@ -72,12 +81,15 @@ def _ours(ours: Mapping[str, Any] | None) -> tuple[str, str, str]:
 
 
 def footnotes(document: Mapping[str, Any]) -> list[str]:
-    """Where the numbers are from, at which budget ours were made, and every reading and departure."""
+    """Where the numbers are from, at which budget ours were made, what was not run, every reading and departure."""
+    verdicts = [row["verdict"] for row in document["rows"]]
+    missing = Counter(verdict["words"] for verdict in verdicts if verdict["kind"] in ("not run", "not compared"))
+    seeds = f"{document['seeds']} seed{'' if document['seeds'] == 1 else 's'}"
     return [
         f"printed: {document['source']}, {document['page']}",
         f"measured: {document['measured']}",
-        f"budget {document['budget']}{_BUDGET_NOTES[document['budget']]}, {document['seeds']} seeds; ours is mean ± "
-        "standard deviation",
+        f"budget {document['budget']}{_BUDGET_NOTES[document['budget']]}, {seeds}; ours is mean ± standard deviation",
+        *(f"{words} ({count} of {len(verdicts)} cells)" for words, count in missing.items()),
         *(f"no {name}: {reason}" for name, reason in document["absent_data"].items()),
         *(f"reading: {reading}" for reading in document["readings"]),
         *(f"departure: {departure}" for departure in document["departures"]),

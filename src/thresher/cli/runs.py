@@ -72,7 +72,7 @@ def list_runs(store: StorePath = Path("runs"), json: options.Json = False) -> No
     for run in stored:
         if run.problem is not None:
             here.print(f"{run.name}: {run.problem}", markup=False, highlight=False, soft_wrap=True)
-    here.print(f"{len(stored)} runs, {_size(total)} in {store}", markup=False, highlight=False, soft_wrap=True)
+    here.print(f"{_runs(len(stored))}, {_size(total)} in {store}", markup=False, highlight=False, soft_wrap=True)
 
 
 @runs.command()
@@ -107,7 +107,9 @@ def rm(
     yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")] = False,
     json: options.Json = False,
 ) -> None:
-    """Delete runs; asks first, and refuses one that is running. A study has to be told to run them again.
+    """Delete runs; asks first, and refuses one that is running.
+
+    `thresher compare` and `thresher reproduce`, started again, run them anew; workers alone do not.
 
     Examples:
 
@@ -118,10 +120,10 @@ def rm(
     size = sum(run.size for run in meant)
     if not yes:
         listed = ", ".join(run.name for run in meant)
-        typer.confirm(f"Delete {len(meant)} of the runs in {store}, {_size(size)}: {listed}?", abort=True, err=True)
+        typer.confirm(f"Delete {_runs(len(meant))} from {store}, {_size(size)}: {listed}?", abort=True, err=True)
     for run in meant:
         place.remove(run.name)
-    console(json).print(f"deleted {len(meant)} runs, {_size(size)}", highlight=False)
+    console(json).print(f"deleted {_runs(len(meant))}, {_size(size)}", highlight=False)
     if json:
         print_json({"deleted": [run.name for run in meant], "bytes": size})
 
@@ -157,7 +159,9 @@ def export(
             if run.recipe is not None:
                 export_to_tensorboard(run.path, tensorboard / run.name)
         written.append(str(tensorboard))
-    console(json).print(f"{len(stored)} runs in {' and '.join(written)}", markup=False, highlight=False, soft_wrap=True)
+    console(json).print(
+        f"{_runs(len(stored))} in {' and '.join(written)}", markup=False, highlight=False, soft_wrap=True
+    )
     if json:
         print_json({"runs": len(stored), "written": written})
 
@@ -193,6 +197,10 @@ def _csv(rows: Iterable[dict[str, Any]]) -> str:
     for row in rows:
         writer.writerow({name: " ".join(map(str, v)) if isinstance(v, list) else v for name, v in row.items()})
     return text.getvalue()
+
+
+def _runs(count: int) -> str:
+    return f"{count} run{'' if count == 1 else 's'}"
 
 
 def _size(count: float) -> str:

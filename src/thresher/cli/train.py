@@ -15,7 +15,7 @@ from thresher.experiments import Recipe, protocol, run
 from thresher.experiments.method import SCORE_LOSSES
 from thresher.experiments.run_directory import RunDirectory
 from thresher.experiments.store import Store
-from thresher.initializers import INITIALIZERS
+from thresher.initializers import INITIALIZER_NAMES
 from thresher.training import OPTIMIZERS, Interrupted, ProgressBar, keep_freed_memory
 
 _EXAMPLES = """
@@ -77,12 +77,17 @@ def train(
     decay_every: Annotated[
         str | None, _panel("Training", help="For step: '25000it' or '5ep'. Default: a quarter of the budget.")
     ] = None,
+    milestones: Annotated[
+        str | None, _panel("Training", help="For step, instead: where the rate decays, such as 80ep,120ep.")
+    ] = None,
     decay_factor: Annotated[float | None, _panel("Training", help="For step. Default: 0.1.")] = None,
     clip_norm: Annotated[float | None, _panel("Training", help="Bound on the gradient's norm.")] = None,
     augment: Annotated[
         bool | None, _panel("Training", "--augment/--no-augment", help="Flips and ±4 pixel shifts. Default: CIFAR.")
     ] = None,
-    initializer: Annotated[str | None, _panel("Training", help=f"{', '.join(INITIALIZERS)}. Default: glorot.")] = None,
+    initializer: Annotated[
+        str | None, _panel("Training", help=f"{', '.join(INITIALIZER_NAMES)}. Default: glorot.")
+    ] = None,
     reinitialize: Annotated[bool | None, _panel("Training", help="Draw new weights after pruning.")] = None,
     reinitialize_by: Annotated[str | None, _panel("Training", help="Initializer of those. Default: the same.")] = None,
     labels: Annotated[str | None, _panel("Training", help="true, or shuffled: to be learnt by heart.")] = None,
@@ -134,6 +139,7 @@ def train(
         "weight_decay": weight_decay,
         "decay": decay,
         "decay_every": decay_every,
+        "milestones": None if milestones is None else tuple(text.strip() for text in milestones.split(",")),
         "decay_factor": decay_factor,
         "clip_norm": clip_norm,
         "augment": augment,

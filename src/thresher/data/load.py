@@ -12,12 +12,14 @@ from thresher.data.digits import DIGITS
 from thresher.data.mnist import FASHION_MNIST, IDX, MNIST
 from thresher.data.source import Source
 from thresher.data.splits import Splits, check_fraction, split
+from thresher.data.tiny_imagenet import tiny_imagenet
 
 DATASETS: dict[str, Source] = {
     "mnist": MNIST,
     "fashion-mnist": FASHION_MNIST,
     "cifar-10": CIFAR_10,
     "cifar-100": CIFAR_100,
+    "tiny-imagenet": tiny_imagenet(),
     "digits": DIGITS,
     "idx": IDX,
 }
@@ -40,7 +42,7 @@ def load(
             float32), with as many classes as the largest label says.
         data_dir: the data folder; by default the one named by the environment variable THRESHER_DATA, or
             ~/.cache/thresher. The files may lie in it or in the folder that is usual for them ("mnist",
-            "MNIST/raw", "cifar-10-batches-bin", …), plain, gzipped or in the published tar archive. MNIST and
+            "MNIST/raw", "cifar-10-batches-bin", …), plain, gzipped or in the published archive. MNIST and
             Fashion-MNIST name their files alike: a data folder named for one is not searched for the other,
             and published labels of the other are refused.
         validation: fraction of the train examples set apart, in [0, 1); see `splits.split`.
@@ -49,8 +51,9 @@ def load(
         mirror: URL of a folder that has the same files as the canonical place; their checksums must agree.
 
     Raises UnknownNameError for a name that is in no row, ArgumentError for a validation fraction outside [0, 1),
-    DataError if files are absent, unreachable, damaged, or hold labels out of range, and RunDirectoryError if the
-    data folder cannot be written.
+    DataError if files are absent, unreachable, damaged, or hold labels out of range, RunDirectoryError if the
+    data folder cannot be written, and MissingExtraError if it holds JPEG images ("tiny-imagenet") and Pillow is not
+    installed.
 
     >>> splits = load("digits")
     >>> splits.train, len(splits.validation), len(splits.test)

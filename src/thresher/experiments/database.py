@@ -18,6 +18,8 @@ T = TypeVar("T")
 
 _SQLITE_LOCK_SECONDS = 60.0
 _FIRST_DELAY, _LONGEST_DELAY = 0.2, 30.0
+_OPENING_ADVICE = "see whether it runs, and whether this is its address"
+_ADVICE = "start again when it is back; what is finished is in the store, the rest goes on from its checkpoint"
 # waiting does not help against these
 _FINAL = re.compile(
     r"authentication failed|no password supplied|(database|role) \".*\" does not exist|no pg_hba|not a database"
@@ -29,25 +31,28 @@ _FINAL = re.compile(
 class Database:
     """Calls on the database at `url`, each repeated while it does not answer, up to `patience` seconds.
 
-    A path is an SQLite file. Workers not heard of for `grace` seconds are stale to `storage`.
+    Calls that open it are repeated for `opening_patience` seconds only, since the address may be wrong. A path is an
+    SQLite file. Workers not heard of for `grace` seconds are stale to `storage`.
 
     `say` gets one line when it stops answering and one when it answers again. The password in `url` is in no message.
 
     Raises ArgumentError for a URL of another kind, MissingExtraError where a package is absent, and StoreError if
-    the database refuses, or does not answer for `patience` seconds.
+    the database refuses, or does not answer for that long.
     """
 
     def __init__(
         self,
         url: str | Path,
         patience: float,
+        opening_patience: float,
         grace: int,
         say: Callable[[str], None],
         sleep: Callable[[float], None] = time.sleep,
     ) -> None:
         self._url = _parsed(url)
         self.address = _address(self._url)
-        self._patience, self._say, self._sleep = patience, say, sleep
+        self._patience, self._opening_patience = patience, opening_patience
+        self._say, self._sleep = say, sleep
         self.storage: RDBStorage = self.call(lambda: _open(self._url, grace), opening=True)
 
     def call(self, ask: Callable[[], T], *, opening: bool = False) -> T:
@@ -61,6 +66,7 @@ class Database:
 
         # where several processes open a new database at once, each finds tables that another has just made
         away = (StorageInternalError, PoolTimeoutError, DBAPIError if opening else OperationalError)
+        patience = self._opening_patience if opening else self._patience
         since: float | None = None
         delay = _FIRST_DELAY
         while True:
@@ -75,13 +81,12 @@ class Database:
                     since = now
                     if not opening or isinstance(error, OperationalError):
                         self._say(
-                            f"the database {self.address} does not answer ({reason}): "
-                            f"trying again for {self._patience:.0f} s"
+                            f"the database {self.address} does not answer ({reason}): trying again for {patience:.0f} s"
                         )
-                if now - since >= self._patience:
+                if now - since >= patience:
                     raise StoreError(
-                        f"the database {self.address} has not answered for {self._patience:.0f} s ({reason}): start "
-                        "again when it is back; what is finished is in the store, the rest goes on from its checkpoint"
+                        f"the database {self.address} has not answered for {patience:.0f} s ({reason}): "
+                        + (_OPENING_ADVICE if opening else _ADVICE)
                     ) from None
                 self._sleep(delay * random.uniform(0.5, 1.0))  # or all workers come back at the same instant
                 delay = min(2 * delay, _LONGEST_DELAY)

@@ -31,13 +31,14 @@ class Diagnosis:
 
 
 def diagnose(
-    model: nn.Module, mask: Mask, data: Data, *, loss: Loss = cross_entropy, repair: bool = False
+    model: nn.Module, mask: Mask, data: Data, *, loss: Loss | None = cross_entropy, repair: bool = False
 ) -> Diagnosis:
     """Signal propagation in `model` under `mask`, against the same weights without it and, if asked, repaired.
 
     model: with all the weights that training would start from, removed ones included where they are known; if all that
         was removed is zero there is no dense network to compare with.
     data: (inputs, targets) batches to look at; up to 16 of the examples for what is measured layer by layer.
+    loss: None where there are no labels, and the targets are anything: what is derived from a loss is None then.
     repair: also measure a copy whose kept weights `procedures.approximate_isometry_` has moved.
 
     The report's top holds the pruned network's figures, `dense` and `repaired` the same for the others (or None), and
@@ -71,7 +72,7 @@ def diagnose(
     return Diagnosis(report, repaired)
 
 
-def _measures(model: nn.Module, mask: Mask | None, batches: list[Batch], loss: Loss) -> dict[str, Any]:
+def _measures(model: nn.Module, mask: Mask | None, batches: list[Batch], loss: Loss | None) -> dict[str, Any]:
     """The figures of one network, by the names they have in the report."""
     found = jacobian_singular_values(model, batches, mask=mask)
     score = orthogonality(model, mask)
@@ -82,7 +83,7 @@ def _measures(model: nn.Module, mask: Mask | None, batches: list[Batch], loss: L
         "jacobian_exact": found.exact,
         "orthogonality_score": score.score,
         "orthogonality_floor": score.floor,
-        "first_order_decrease": _first_order_decrease(model, mask, batches, loss),
+        "first_order_decrease": None if loss is None else _first_order_decrease(model, mask, batches, loss),
     }
 
 

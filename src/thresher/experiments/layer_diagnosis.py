@@ -19,20 +19,21 @@ _EXAMPLES = 16  # layers have many units, and each costs a backward pass
 
 
 def layer_rows(
-    model: nn.Module, mask: Mask, cut: Collapse, batches: list[Batch], loss: Loss, repaired: nn.Module | None
+    model: nn.Module, mask: Mask, cut: Collapse, batches: list[Batch], loss: Loss | None, repaired: nn.Module | None
 ) -> list[dict[str, Any]]:
     """One row per tensor under `mask`, ready for JSON; what belongs to a layer stands with each of its tensors.
 
-    cut: what `analysis.collapse` found. repaired: the model with repaired weights, for the columns that say so.
+    cut: what `analysis.collapse` found. loss: None leaves out gradients and sensitivities. repaired: the model with
+    repaired weights, for the columns that say so.
     Jacobians of layers are those of the first 16 examples, everything else of all.
     Cost: that of the measures in `thresher.analysis`.
     """
     few = list(_first_examples(batches))
     jacobians = layerwise_jacobian(model, few, mask=mask)
     after = {} if repaired is None else layerwise_jacobian(repaired, few, mask=mask)
-    norms = signal_norms(model, batches, loss, mask=mask)
+    norms = signal_norms(model, batches, loss or _any_loss, mask=mask)
     kept = masked_weights(model, mask)
-    felt = sensitivity(SNIP(loss).scores(model, kept, batches), mask)
+    felt = {} if loss is None else sensitivity(SNIP(loss).scores(model, kept, batches), mask)
     score = {layer.name: layer for layer in orthogonality(model, mask).layers}
     mended = {} if repaired is None else {layer.name: layer.score for layer in orthogonality(repaired, mask).layers}
     rows = []
@@ -40,7 +41,8 @@ def layer_rows(
         layer = name.rpartition(".")[0]
         units = len(keep)
         idle = {*cut.units_without_input.get(name, ()), *cut.units_without_output.get(name, ())}
-        norm = norms.get(layer)
+        norm, own = norms.get(layer), felt.get(name)
+        quantiles = None if own is None else own.quantiles
         rows.append(
             {
                 "name": name,
@@ -59,12 +61,17 @@ def layer_rows(
                 "orthogonality_floor": score[name].floor if name in score else None,
                 "orthogonality_score_repaired": mended.get(name),
                 "activation_norm": None if norm is None else norm.activation,
-                "gradient_norm": None if norm is None else norm.gradient,
-                "sensitivity_quantiles": dict(zip(map(str, QUANTILES), felt[name].quantiles or (), strict=False)),
-                "sensitivity_share": felt[name].share,
+                "gradient_norm": None if norm is None or loss is None else norm.gradient,
+                "sensitivity_quantiles": dict(zip(map(str, QUANTILES), quantiles or (), strict=False)),
+                "sensitivity_share": None if own is None else own.share,
             }
         )
     return rows
+
+
+def _any_loss(outputs: Tensor, targets: Tensor) -> Tensor:
+    """For activations, whose sizes do not depend on the loss that is measured with them."""
+    return outputs.mean()
 
 
 def _first_examples(batches: list[Batch]) -> Iterator[tuple[Tensor, Tensor]]:

@@ -14,6 +14,8 @@ PROTOCOLS: dict[str, dict[str, Any]] = {
     "idx": _MNIST,
     "cifar-10": _CIFAR,
     "cifar-100": _CIFAR,
+    # thesis appendix 4.B: batches of 200; the augmentation is that of CIFAR
+    "tiny-imagenet": {"batch_size": 200, "budget": "30ep", "augment": True},
     # 1,300 images of 8 × 8: small batches, so that an epoch has enough steps
     "digits": {"batch_size": 32, "budget": "60ep", "learning_rate": 0.05, "evaluate_every": "2ep"},
 }

@@ -29,7 +29,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Self
 
-from thresher.core.errors import ArgumentError, StoreError, unknown_name
+from thresher.core.errors import ArgumentError, MixedCodeError, unknown_name
 from thresher.experiments.database import Database
 from thresher.experiments.environment import code_hash
 from thresher.experiments.heartbeat import heartbeat
@@ -58,12 +58,13 @@ class Queue:
     url: the path of an SQLite file for workers on one machine, postgresql://USER:PASSWORD@HOST/DATABASE for any number.
     grace: seconds without a heartbeat after which a worker counts as dead; it sends one every quarter of that, so
         that all workers of a study have to have the same.
-    patience: seconds for which a database that does not answer is asked again.
+    patience: seconds for which a database that does not answer is asked again; until the study is open only
+        `opening_patience`, since its address may be wrong.
     allow_mixed_code: take part in a study that another version of the code (`code`) began. The entries that this
         one finishes are marked with its hash; their results name it in any case.
     say: called with a line of text when the database goes away, and when it is back.
 
-    Raises what `Database` raises, StoreError for a study of another version of the code, and UnknownNameError,
+    Raises what `Database` raises, MixedCodeError for a study of another version of the code, and UnknownNameError,
     with the near miss, for one that is not there (without `create`).
     Cost: a claim reads those entries of the study that are not finished; about 0.2 ms each.
     """
@@ -76,6 +77,7 @@ class Queue:
         create: bool = True,
         grace: int = 120,
         patience: float = 600.0,
+        opening_patience: float = 60.0,
         allow_mixed_code: bool = False,
         code: str | None = None,
         say: Callable[[str], None] = lambda line: None,
@@ -84,7 +86,7 @@ class Queue:
             raise ArgumentError(f"grace is at least 2 seconds, since databases count whole ones: got {grace}")
         if not study:
             raise ArgumentError("a study needs a name: got ''")
-        self._database = Database(url, patience, grace, say)
+        self._database = Database(url, patience, opening_patience, grace, say)
         self._storage, self._ask = self._database.storage, self._database.call
         self.address, self.grace = self._database.address, grace
         self._code = code or code_hash()
@@ -92,10 +94,7 @@ class Queue:
         self._study = self._open(study, create)
         self._mixed = self._began_with(study) != self._code
         if self._mixed and not allow_mixed_code:
-            raise StoreError(
-                f"the study '{study}' was begun by another version of the code: go on with that one, give the study "
-                "another name, or allow mixed code (its results are then marked)"
-            )
+            raise MixedCodeError(study, "allow_mixed_code=True")
 
     def __enter__(self) -> Self:
         return self
@@ -181,7 +180,7 @@ class Queue:
             make = partial(create_study, storage=self._storage, study_name=study, load_if_exists=True)
             return self._ask(make, opening=True)
         try:
-            return self._ask(partial(load_study, storage=self._storage, study_name=study))
+            return self._ask(partial(load_study, storage=self._storage, study_name=study), opening=True)
         except KeyError:
             names = self._ask(partial(get_all_study_names, self._storage))
             raise unknown_name("study", study, names) from None
@@ -196,8 +195,9 @@ class Queue:
         from optuna.exceptions import UpdateFinishedTrialError
         from optuna.trial import TrialState
 
+        # what was begun and given back comes first: a study that is stopped often has few runs half done
         waiting = {
-            attempt.number: (attempt.id, point)
+            (not any(tried.state == "returned" for tried in point.attempts), attempt.number): (attempt.id, point)
             for point in self.points().values()
             if (attempt := point.next) is not None and attempt.state == "waiting"
         }

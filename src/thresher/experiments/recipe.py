@@ -14,7 +14,7 @@ from thresher.data import DATASETS
 from thresher.data.batches import check_batch_size
 from thresher.data.splits import check_fraction
 from thresher.experiments.method import METHODS, SCORE_LOSSES, allocation_of, pattern_of, schedule_of
-from thresher.initializers import INITIALIZERS
+from thresher.initializers import initializer_of
 from thresher.models import lookup
 from thresher.procedures.settle_collapse import OnCollapse
 from thresher.rules.fixed_mask import Holding
@@ -36,6 +36,7 @@ class Recipe:
     score_examples: how many training examples the criterion reads; None is one batch, 0 the whole training set.
     budget, evaluate_every, decay_every: steps, '20ep' or '500it'; decay_every None is a quarter of the budget,
         as thesis chapter 4 decays an 80k budget every 20k.
+    milestones: instead of decay_every, the steps at which the rate decays, rising, such as ('80ep', '120ep').
     score_loss: what data-dependent criteria differentiate: the cross-entropy with the labels, or one that needs none,
         see `thresher.criteria.unlabelled`.
     score_data: another data set, of the same shape and classes, whose training examples the criterion reads: sparsity
@@ -88,6 +89,7 @@ class Recipe:
     weight_decay: float = 5e-4
     decay: ScheduleName = "step"
     decay_every: str | None = None
+    milestones: tuple[str, ...] = ()
     decay_factor: float = 0.1
     clip_norm: float | None = None
     evaluate_every: str = "1ep"
@@ -98,8 +100,6 @@ class Recipe:
         for kind, name, known in (
             ("data set", self.data, DATASETS),
             ("method", self.method, METHODS),
-            ("initializer", self.initializer, INITIALIZERS),
-            ("initializer", self.reinitialize_by or self.initializer, INITIALIZERS),
             ("score_loss", self.score_loss, SCORE_LOSSES),
             ("data set", self.score_data or self.data, DATASETS),
             ("isometry", self.isometry, get_args(Isometry)),
@@ -112,6 +112,8 @@ class Recipe:
             if name not in known:
                 raise unknown_name(kind, name, known)
         lookup(self.model)
+        initializer_of(self.initializer)
+        initializer_of(self.reinitialize_by or self.initializer)
         allocation_of(self.allocation)
         schedule_of(self.method, self.schedule, self.rounds)
         density = pattern_of(self.pattern).fixed_density
@@ -146,6 +148,13 @@ class Recipe:
             )
         if self.engine == "dense" and self.method != "dense":
             raise ArgumentError("engine 'dense' holds no mask: leave the method out or use engine 'masked'")
+        if not isinstance(self.milestones, tuple) or not all(isinstance(text, str) for text in self.milestones):
+            raise ArgumentError(f"milestones is a tuple of steps such as ('80ep', '120ep'): got {self.milestones!r}")
+        if self.milestones and self.decay_every:
+            raise ArgumentError(
+                "decay_every and milestones both say when the learning rate decays, so give one: got "
+                f"{self.decay_every!r} and {self.milestones!r}"
+            )
         for text in (self.budget, self.evaluate_every, *([self.decay_every] if self.decay_every else [])):
             if Step.parse(text) == Step():
                 raise ArgumentError(f"budget, evaluate_every and decay_every are at least one step: got {text!r}")
@@ -185,7 +194,7 @@ class Recipe:
         """What the recipe says of training, in steps of a data set with `steps_per_epoch`."""
         steps = Step.parse(self.budget).at(steps_per_epoch)
         decay_every = None
-        if self.decay == "step":
+        if self.decay == "step" and not self.milestones:
             every = Step.parse(self.decay_every).at(steps_per_epoch) if self.decay_every else 0
             decay_every = every or -(-steps // 4)
         return TrainingPlan(
@@ -195,6 +204,7 @@ class Recipe:
             momentum=self.momentum,
             weight_decay=self.weight_decay,
             schedule=self.decay,
+            milestones=tuple(Step.parse(text).at(steps_per_epoch) for text in self.milestones),
             decay_every=decay_every,
             decay_factor=self.decay_factor,
             clip_norm=self.clip_norm,
@@ -211,7 +221,8 @@ class Recipe:
         """The recipe that `to_json` wrote; FileFormatError, naming `where`, for anything else."""
         try:
             fields = json.loads(text)
-            fields["protect"] = tuple(fields.get("protect", ()))
+            for name in ("protect", "milestones"):
+                fields[name] = tuple(fields.get(name, ()))
             return cls(**fields)
         except (json.JSONDecodeError, TypeError, AttributeError) as error:
             raise FileFormatError(f"{where} is not a recipe of this version: {error}") from error

@@ -15,7 +15,7 @@ from thresher.data import Splits, load
 from thresher.experiments.method import SCORE_LOSSES, allocation_of, criterion_of, pattern_of, schedule_of
 from thresher.experiments.recipe import Recipe
 from thresher.experiments.scoring import scoring_batches
-from thresher.initializers import INITIALIZERS
+from thresher.initializers import initializer_of
 from thresher.models import ImageClassifier, build
 from thresher.procedures import prune
 from thresher.procedures.approximate_isometry import approximate_isometry_
@@ -24,7 +24,7 @@ from thresher.procedures.approximate_isometry import approximate_isometry_
 def initialized(recipe: Recipe, splits: Splits, device: torch.device | str = "cpu") -> ImageClassifier:
     """The recipe's model with the weights that are pruned."""
     model = build(recipe.model, num_classes=splits.num_classes, input_shape=splits.input_shape, seed=recipe.seed)
-    INITIALIZERS[recipe.initializer].initialize_(model, generator(recipe.seed, "initialization"))
+    initializer_of(recipe.initializer).initialize_(model, generator(recipe.seed, "initialization"))
     return model.to(device)
 
 
@@ -79,7 +79,7 @@ def made_ready_(recipe: Recipe, model: ImageClassifier, mask: Mask) -> None:
     With an isometry the removed weights are zero afterwards, those of no layer else are touched.
     """
     if recipe.reinitialize:
-        INITIALIZERS[recipe.reinitialize_by or recipe.initializer].initialize_(
+        initializer_of(recipe.reinitialize_by or recipe.initializer).initialize_(
             model, generator(recipe.seed, "reinitialization")
         )
     if recipe.isometry != "none":
@@ -87,7 +87,11 @@ def made_ready_(recipe: Recipe, model: ImageClassifier, mask: Mask) -> None:
 
 
 def starting_point(
-    recipe: Recipe, splits: Splits, mask: Mask | None = None, scored: Splits | None = None
+    recipe: Recipe,
+    splits: Splits,
+    mask: Mask | None = None,
+    scored: Splits | None = None,
+    device: torch.device | str = "cpu",
 ) -> tuple[ImageClassifier, Mask]:
     """The model with all its weights as training starts from them, and `mask` or the one that the recipe finds.
 
@@ -99,7 +103,7 @@ def starting_point(
     >>> round(mask.sparsity, 4), bool((model.fc1.weight[~mask["fc1.weight"]] != 0).any())
     (0.9, True)
     """
-    model = initialized(recipe, splits)
+    model = initialized(recipe, splits, device)
     found = chosen_mask(recipe, model, scored or splits) if mask is None else mask
     made_ready_(recipe, model, found)
     return model, found

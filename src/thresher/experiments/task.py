@@ -3,7 +3,7 @@
 from thresher.experiments.recipe import Recipe
 
 # what makes a network sparse, what computes it, and the seed: all else is the task
-_NOT_THE_TASK = {
+NOT_THE_TASK = {
     *("method", "sparsity", "allocation", "pattern", "schedule", "rounds", "protect", "on_collapse"),
     *("score_examples", "score_loss", "score_data", "reinitialize", "reinitialize_by", "isometry", "perturb"),
     *("holding", "engine", "seed"),
@@ -19,4 +19,4 @@ def same_task(one: Recipe, other: Recipe) -> bool:
     >>> same_task(dense, snip), same_task(dense, replace(snip, batch_size=32))
     (True, False)
     """
-    return not set(one.differences(other)) - _NOT_THE_TASK
+    return not set(one.differences(other)) - NOT_THE_TASK

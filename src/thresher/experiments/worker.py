@@ -100,7 +100,10 @@ def work(
             if not left:
                 return done
             if not waited:
-                on_event(WorkEvent("waiting", f"{left} left, with other workers: waiting, should one of them die"))
+                text = (
+                    f"{left} left, with other workers: waiting, to take over from one not heard of for {queue.grace} s"
+                )
+                on_event(WorkEvent("waiting", text))
                 waited = True
             threading.Event().wait(min(_LONGEST_WAIT, queue.grace / 4))
 

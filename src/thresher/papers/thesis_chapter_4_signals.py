@@ -4,18 +4,21 @@ import itertools
 import math
 from collections.abc import Iterable, Mapping
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
+from safetensors.torch import load_file
 from torch.nn.functional import cross_entropy
 
 from thresher.analysis import collapse
 from thresher.analysis.jacobian import jacobian_singular_values
 from thresher.core.seeds import generator
-from thresher.criteria import SNIP
+from thresher.criteria import SNIP, Magnitude
 from thresher.data import load
-from thresher.experiments import Recipe
+from thresher.experiments import Recipe, run
+from thresher.experiments.run_directory import RunDirectory
 from thresher.experiments.scoring import scoring_batches
-from thresher.experiments.starting_point import starting_point
+from thresher.experiments.starting_point import initialized, starting_point
 from thresher.initializers import Normal
 from thresher.models import build
 from thresher.papers.computation import Computation
@@ -114,6 +117,42 @@ def propagation(
         values = jacobian_singular_values(net, scoring_batches(splits, _BATCH, examples, seed), mask=mask)
         found.update({f"{name} {sparsity:g}": getattr(values, name) for name in STATISTICS})
     return found
+
+
+def magnitude_after_training(
+    *,
+    seed: int,
+    data_dir: Path | str | None,
+    download: bool,
+    data: str,
+    model: str,
+    initializer: str,
+    learning_rate: float,
+    steps: int,
+    sparsities: tuple[float, ...],
+    examples: int,
+) -> dict[str, float]:
+    """Statistics of the Jacobian singular values of a trained network pruned by magnitude, as "STATISTIC SPARSITY".
+
+    STATISTIC is one of `STATISTICS`. The dense network is trained for `steps` by plain SGD and pruned globally in one
+    shot; sparsity 0 is the trained network. "STATISTIC initial" is of the network before it was trained. Pooled over
+    `examples` training examples (0: all).
+    Cost: the training, which is not kept. Source: thesis appendix 4.B, Figure 4.6.
+    """
+    fields: dict[str, Any] = {"data": data, "initializer": initializer, "learning_rate": learning_rate, "seed": seed}
+    recipe = MNIST.recipe(model, steps, {"optimizer": "sgd", **fields})
+    with TemporaryDirectory() as folder:
+        run(recipe, folder, data_dir=data_dir, download=download)
+        weights = load_file(RunDirectory(Path(folder)).model_file)
+    splits = load(data, data_dir, validation=recipe.validation, seed=seed, download=download)
+    seen = scoring_batches(splits, _BATCH, examples, seed)
+    net = initialized(recipe, splits)
+    measured = {"initial": jacobian_singular_values(net, seen)}
+    net.load_state_dict(weights)
+    for sparsity in sparsities:
+        mask = prune(net, Magnitude(), sparsity=sparsity, on_collapse="ignore")
+        measured[f"{sparsity:g}"] = jacobian_singular_values(net, seen, mask=mask)
+    return {f"{name} {key}": getattr(values, name) for key, values in measured.items() for name in STATISTICS}
 
 
 def orthogonality_score(

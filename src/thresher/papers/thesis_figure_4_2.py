@@ -23,7 +23,7 @@ READINGS = (
 DEPARTURES = (
     "the figure is a plot: no number can be read off it",
     BIASES,
-    f"LDI-Mag is left out: {NO_PRETRAINING}",
+    f"LDI-Mag is left out: {NO_PRETRAINING}; its singular values are those of Figure 4.6",
     "isometry is enforced by projections and conjugate gradients, which come nearer to it than the thesis's gradient "
     "descent",
     f"quick takes the Jacobians of 1,000 examples, and stops training after {EARLY:,} iterations",

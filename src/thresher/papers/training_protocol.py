@@ -16,7 +16,7 @@ _SMOKE_ROUNDS = 5
 
 @dataclass(frozen=True, kw_only=True)
 class TrainingProtocol:
-    """What all runs of a table share; `decay_every` None keeps the learning rate constant.
+    """What all runs of a table share; without `decay_every` and `milestones` the learning rate is constant.
 
     Budget "full" trains `iterations`, "quick" as few as the table says, with the decays at the same fractions of
     the way. "smoke" is four steps on the embedded digits, for networks that cannot read those by lenet-300-100:
@@ -26,7 +26,8 @@ class TrainingProtocol:
     data: str
     batch_size: int
     iterations: int
-    decay_every: int | None
+    decay_every: int | None = None
+    milestones: tuple[int, ...] = ()
     optimizer: OptimizerName = "momentum"
     learning_rate: float = 0.1
     momentum: float = 0.9
@@ -55,9 +56,15 @@ class TrainingProtocol:
 
     def recipe(self, model: str, steps: int, fields: dict[str, Any]) -> Recipe:
         """The recipe of `steps` steps, the protocol's fields overruled by `fields`."""
+
+        def shortened(step: int) -> str:
+            return f"{max(1, round(steps * step / self.iterations))}it"
+
         decay: dict[str, Any] = {"decay": "constant"}
         if self.decay_every is not None:
-            decay = {"decay": "step", "decay_every": f"{max(1, round(steps * self.decay_every / self.iterations))}it"}
+            decay = {"decay": "step", "decay_every": shortened(self.decay_every)}
+        elif self.milestones:
+            decay = {"decay": "step", "milestones": tuple(shortened(step) for step in self.milestones)}
         own = {
             "data": self.data,
             "model": model,

@@ -55,8 +55,12 @@ def layer_isometry(report: Mapping[str, Any]) -> str | None:
 
 
 def norms_by_depth(report: Mapping[str, Any]) -> str | None:
-    """SVG: sizes of activations and gradients from the first layer to the last, on a logarithmic scale; or None."""
-    rows = [row for row in report["layers"] if row["activation_norm"] and row["gradient_norm"]]
+    """SVG: sizes of activations and gradients from the first layer to the last, on a logarithmic scale; or None.
+
+    Without labels there are no gradients, and the activations stand alone.
+    """
+    labelled = report["first_order_decrease"] is not None
+    rows = [r for r in report["layers"] if r["activation_norm"] and (r["gradient_norm"] or not labelled)]
     if len(rows) < 2:
         return None
 
@@ -64,7 +68,8 @@ def norms_by_depth(report: Mapping[str, Any]) -> str | None:
         axes = figure.add_subplot()
         depth = range(1, len(rows) + 1)
         axes.plot(depth, [row["activation_norm"] for row in rows], "o-", color=FIRST, ms=4, label="activation")
-        axes.plot(depth, [row["gradient_norm"] for row in rows], "D--", color=SECOND, ms=4, label="gradient")
+        if labelled:
+            axes.plot(depth, [row["gradient_norm"] for row in rows], "D--", color=SECOND, ms=4, label="gradient")
         axes.set_yscale("log")
         axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
         axes.yaxis.set_minor_formatter(NullFormatter())
@@ -76,10 +81,11 @@ def norms_by_depth(report: Mapping[str, Any]) -> str | None:
 
     label = (
         f"Sizes over {len(rows)} layers: activations from {number(rows[0]['activation_norm'])} in the first to "
-        f"{number(rows[-1]['activation_norm'])} in the last, gradients from {number(rows[0]['gradient_norm'])} to "
-        f"{number(rows[-1]['gradient_norm'])}."
+        f"{number(rows[-1]['activation_norm'])} in the last"
     )
-    return draw("norms", label, (_WIDTH, 2.9), paint)
+    if labelled:
+        label += f", gradients from {number(rows[0]['gradient_norm'])} to {number(rows[-1]['gradient_norm'])}"
+    return draw("norms", f"{label}.", (_WIDTH, 2.9), paint)
 
 
 def _short(name: str) -> str:

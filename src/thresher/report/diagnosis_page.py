@@ -11,7 +11,7 @@ from thresher.core.errors import MissingExtraError
 from thresher.core.files import write_text_atomically
 from thresher.report import diagnosis_sentences as sentences
 from thresher.report import numbers
-from thresher.report.diagnosis_table import FIGURES, networks
+from thresher.report.diagnosis_table import measured, networks
 from thresher.report.page import part_of_run_page
 
 _TEMPLATES = Path(__file__).parent
@@ -43,7 +43,7 @@ def render_diagnosis(report: Mapping[str, Any]) -> str:
             "What does repair change?": sentences.repair(report),
         },
         networks=networks(report),
-        figure_names=FIGURES,
+        figure_names=measured(report),
         figures=_figures(report),
         many_layers=len(report["layers"]) > _MANY_LAYERS,
         style=part_of_run_page("style"),
@@ -65,8 +65,8 @@ def _figures(report: Mapping[str, Any]) -> list[dict[str, Any]]:
         ),
         (
             diagnosis_figures.norms_by_depth(report),
-            "Sizes of what layers return (before their activation) and of the loss's gradient by that. Level lines "
-            "carry signals and errors whatever the depth; slopes are lost or blown up.",
+            "Sizes of what layers return (before their activation) and, where there are labels, of the loss's gradient "
+            "by that. Level lines carry signals and errors whatever the depth; slopes are lost or blown up.",
         ),
     ]
     return [{"svg": Markup(svg), "words": words} for svg, words in drawn if svg is not None]

@@ -106,6 +106,11 @@ def starved(report: Mapping[str, Any]) -> list[str]:
 def slowdown(report: Mapping[str, Any]) -> list[str]:
     """Sentences on the first step of training, dense against pruned, and on what that does not say."""
     here = report["first_order_decrease"]
+    if here is None:
+        return [
+            "How much slower training starts is not measured: that takes a loss, and there are no labels. --data or "
+            "--batches bring them."
+        ]
     if not report["dense"]:
         said = [
             f"The squared gradient over the weights that can be trained is {number(here)}. The removed weights' values "
@@ -152,8 +157,8 @@ def repair(report: Mapping[str, Any]) -> list[str]:
     cut = sum(row["units"] - row["live_units"] for row in _layers(report))
     if cut:
         said.append(
-            f"It mends no mask: {_units(cut)} cut off stay so. For those, prune to a lower sparsity, spread it "
-            "otherwise (--allocation), or take another method."
+            f"It mends no mask: {_units(cut)} cut off {'stays' if cut == 1 else 'stay'} so. Prune to a lower sparsity, "
+            "spread it otherwise (--allocation), or take another method for that."
         )
     return said
 

@@ -29,6 +29,11 @@ def networks(report: Mapping[str, Any]) -> dict[str, Mapping[str, Any]]:
     return {name: figures for name, figures in found.items() if figures is not None}
 
 
+def measured(report: Mapping[str, Any]) -> dict[str, str]:
+    """The rows of `FIGURES` but for the first step's where there were no labels to take a loss of."""
+    return {key: what for key, what in FIGURES.items() if key != "first_order_decrease" or report[key] is not None}
+
+
 def diagnosis_table(report: Mapping[str, Any]) -> Table:
     """One row a figure, one column a network: dense, pruned, repaired.
 
@@ -41,7 +46,7 @@ def diagnosis_table(report: Mapping[str, Any]) -> Table:
     table.add_column("")
     for name in compared:
         table.add_column(name, justify="right")
-    for key, what in FIGURES.items():
+    for key, what in measured(report).items():
         table.add_row(what, *[number(figures[key]) for figures in compared.values()])
     return table
 

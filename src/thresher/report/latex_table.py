@@ -15,7 +15,7 @@ _SPECIAL = {
     "−": r"$-$",
     "–": "--",
     "×": r"$\times$",
-    "†": r"\textsuperscript{\textdagger}",
+    "†": r"\textsuperscript{$\dagger$}",  # \textdagger would ask for a font that small installations lack
     "\N{NO-BREAK SPACE}": "~",
 }
 
@@ -30,6 +30,8 @@ def _table(grid: Grid) -> str:
     lines = [
         r"\begin{table}",
         r"\centering",
+        r"\footnotesize",  # three sparsities with their intervals are as wide as an article's page
+        r"\setlength{\tabcolsep}{4pt}",
         rf"\caption{{{_escaped(grid.title)}. {_escaped(grid.measured)}. {_escaped(' '.join(grid.notes))}}}",
         rf"\begin{{tabular}}{{l{'r' * len(grid.columns)}}}",
         r"\toprule",

@@ -1,21 +1,28 @@
 """A chart of a study: inline on a page in the page's colours, or SVG and PDF files in those of paper."""
 
 import io
-from collections.abc import Callable, Iterable, Sequence
+import math
+from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import matplotlib.style
+import numpy as np
 from matplotlib.artist import Artist
 from matplotlib.axes import Axes
+from matplotlib.container import ErrorbarContainer
 from matplotlib.figure import Figure
+from matplotlib.textpath import TextPath
 from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullLocator
 
 from thresher.core.files import write_atomically, write_text_atomically
 from thresher.report.svg import STYLE, draw
 
 _WIDE = 8.0  # largest / smallest value from which on a linear axis would flatten what is small
+# inches: the width of a figure beside another on the page, and across it, so that the text of all is of one size
+HALF, WHOLE = 4.7, 9.6
+_LEGEND_LINE, _LEGEND_KEY, _LEGEND_POINTS = 0.21, 0.5, 9.0  # the last is that of STYLE
 _PLAIN = FuncFormatter(lambda value, position: f"{value:g}")
 
 # name on the page → stand-in of the drawing, colour on paper. The hues are those of Okabe and Ito (2008), darkened
@@ -55,6 +62,11 @@ class Chart:
     caption: str
     size: tuple[float, float]
     paint: Callable[[Figure, Colours], None]
+
+    @property
+    def wide(self) -> bool:
+        """Whether it takes the width of the page."""
+        return self.size[0] > HALF
 
     def inline(self) -> str:
         """An ``<svg>`` element that takes its colours from the page's CSS variables --ink, --method-0, ….
@@ -126,12 +138,28 @@ def legend(figure: Figure) -> None:
     """One legend for all axes of `figure`, above them."""
     handles: dict[str, Artist] = {}
     for axes in figure.axes:
-        handles |= {label: line for line, label in zip(*axes.get_legend_handles_labels(), strict=True)}
-    # as many columns as have room at this width for the longest label
-    longest = max(map(len, handles), default=1)
-    columns = max(1, int(figure.get_figwidth() / (0.38 + 0.06 * longest)))
+        for handle, label in zip(*axes.get_legend_handles_labels(), strict=True):
+            # the bars of an error bar would only hide its marker
+            handles[label] = handle[0] if isinstance(handle, ErrorbarContainer) else handle
+    columns = _legend_columns(handles, figure.get_figwidth())
     place: dict[str, Any] = {"loc": "outside upper left", "ncols": columns, "columnspacing": 1.2, "borderpad": 0}
     figure.legend(list(handles.values()), list(handles), **place)
+
+
+def legend_height(labels: Collection[str], width: float) -> float:
+    """How many inches the legend takes of a figure of `width`: what its height has to have beside the axes."""
+    return _LEGEND_LINE * math.ceil(len(labels) / _legend_columns(labels, width))
+
+
+def _legend_columns(labels: Collection[str], width: float) -> int:
+    """As many columns as have room for their longest labels."""
+    widths = [_LEGEND_KEY + TextPath((0, 0), label, size=_LEGEND_POINTS).get_extents().width / 72 for label in labels]
+    fitting = (
+        columns
+        for columns in range(len(widths), 1, -1)
+        if sum(max(column) for column in np.array_split(widths, columns)) <= width
+    )
+    return next(fitting, 1)
 
 
 def _ticks(axis: Any, low: float, high: float) -> None:

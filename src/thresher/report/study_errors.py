@@ -13,11 +13,11 @@ from matplotlib.ticker import FixedLocator, NullLocator
 from thresher.experiments.interval import Estimate
 from thresher.experiments.measured_speedup import measured_speedup
 from thresher.experiments.summary import Block, Cell
-from thresher.report.study_chart import Chart, Colours, legend, scale_error, scale_ratio
+from thresher.report.study_chart import HALF, Chart, Colours, legend, legend_height, scale_error, scale_ratio
 
 Looks: TypeAlias = Mapping[str, Mapping[str, Any]]
 
-_SIZE = (4.7, 3.4)
+_HEIGHT = 2.95  # of the axes with their labels
 
 
 @dataclass(frozen=True)
@@ -159,5 +159,6 @@ def _chart(
         f"{label} from {min(p.error.mean for p in points):.2f} to {max(p.error.mean for p in points):.2f} %"
         for label, points in lines.items()
     ]
+    size = (HALF, _HEIGHT + legend_height([*lines, *(["dense"] if also else [])], HALF))
     title = f"Chart of the error of {block.model} on {block.data}: {', '.join(spans)}."
-    return Chart(f"{key}-{block.model}-{block.data}", title, caption, _SIZE, paint)
+    return Chart(f"{key}-{block.model}-{block.data}", title, caption, size, paint)

@@ -13,11 +13,10 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Figure:
-    """A chart, or None and the reason; `wide` if it takes the width of the page."""
+    """A chart, or None and the reason."""
 
     chart: "Chart | None"
     reason: str = ""
-    wide: bool = False
 
 
 def study_figures(summary: Summary, log_density: bool = True) -> dict[tuple[str, str], list[Figure]]:
@@ -50,6 +49,6 @@ def _figures(block: Block, looks: "dict[str, dict[str, object]]", log_density: b
         Figure(study_errors.error_against_sparsity(block, looks, log_density), f"{none}."),
         Figure(study_errors.error_against_theoretical_speedup(block, looks), f"{none} and a theoretical speedup."),
         Figure(None, measured) if isinstance(measured, str) else Figure(measured),
-        Figure(study_layers.layer_sparsities(block, looks), f"{none}: no layers to compare.", wide=True),
-        Figure(study_learning.learning_curves(block, looks), "No run left a metrics.jsonl to read.", wide=True),
+        Figure(study_layers.layer_sparsities(block, looks), f"{none}: no layers to compare."),
+        Figure(study_learning.learning_curves(block, looks), "No run left a metrics.jsonl to read."),
     ]

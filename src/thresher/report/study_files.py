@@ -2,6 +2,7 @@
 
 import contextlib
 import json
+from collections.abc import Sequence
 from pathlib import Path
 
 from thresher.core.errors import MissingExtraError, RunDirectoryError
@@ -16,10 +17,11 @@ from thresher.report.study_grid import difference_grids, error_grids
 from thresher.report.study_page import write_study_report
 
 
-def write_study(folder: Path | str, title: str, summary: Summary) -> Path:
+def write_study(folder: Path | str, title: str, summary: Summary, *, notes: Sequence[str] = ()) -> Path:
     """The path of study.html, written into `folder` with study.csv, .json, .md, .tex and the figures (SVG, PDF).
 
-    Without matplotlib (extra 'compare') there are no figures, and the page says so.
+    `notes` are said under the title of the page. Without matplotlib (extra 'compare') there are no figures, and the
+    page says so.
     Raises RunDirectoryError if the folder cannot be written.
     """
     folder = Path(folder)
@@ -34,4 +36,4 @@ def write_study(folder: Path | str, title: str, summary: Summary) -> Path:
     write_text_atomically(folder / "study.tex", latex(grids))
     with contextlib.suppress(MissingExtraError):  # the page has the line that names the extra
         write_study_figures(folder / "figures", summary)
-    return write_study_report(folder / "study.html", title, summary)
+    return write_study_report(folder / "study.html", title, summary, notes=notes)

@@ -1,7 +1,7 @@
 """The tables of a study before any format: methods down, sparsities across, one grid a model and data set."""
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 from thresher.experiments.interval import Estimate
@@ -20,7 +20,10 @@ _CHOSEN = {
 
 @dataclass(frozen=True)
 class Entry:
-    """One place of a grid. `word`: what a difference shows; `strong`: to be bold; `flagged`: a note is below."""
+    """One place of a grid. `word`: what a difference shows; `strong`: to be bold; `flagged`: a note is below.
+
+    counted: False where all entries of the grid have as many values, which is said once.
+    """
 
     estimate: Estimate | None
     num_runs: int
@@ -28,6 +31,7 @@ class Entry:
     flagged: bool = False
     word: str = ""
     signed: bool = False
+    counted: bool = True
 
     @property
     def mean(self) -> str:
@@ -44,7 +48,9 @@ class Entry:
 
     @property
     def count(self) -> str:
-        """How many values are in the mean and, if others are missing from it, of how many."""
+        """How many values are in the mean and, if others are missing from it, of how many; nothing if not counted."""
+        if not self.counted:
+            return ""
         n = self.estimate.n if self.estimate else 0
         return f"({n})" if n == self.num_runs else f"({n} of {self.num_runs})"
 
@@ -55,9 +61,8 @@ class Entry:
         >>> Entry(Estimate(3, 12.3, 2.0, 4.97, 10.0, 14.0), 4, flagged=True).text
         '12.30 ± 4.97 (3 of 4)†'
         """
-        spread = f" ± {self.half_width}" if self.half_width else ""
-        word = f" {self.word}" if self.word else ""
-        return f"{self.mean}{spread} {self.count}{word}{'†' if self.flagged else ''}"
+        spread = f"{self.mean} ± {self.half_width}" if self.half_width else self.mean
+        return " ".join(part for part in (spread, self.count, self.word) if part) + ("†" if self.flagged else "")
 
 
 @dataclass(frozen=True)
@@ -83,11 +88,10 @@ def difference_grids(summary: Summary, baseline: Baseline) -> list[Grid]:
         entries = {_place(cell): _difference(cell, pair) for cell in block.cells if (pair := _pair(cell, baseline))}
         if entries:
             kind = "dense" if baseline == "dense" else "random pruning of the same sparsity"
-            measured = (
-                f"{_CHOSEN[summary.measure]}: difference to {kind}, seed by seed {_interval(summary)}; − is better"
-            )
             columns = [sparsity for sparsity in block.sparsities if sparsity]
-            rows = _rows(block.labels, columns, entries)
+            rows, counts = _counted(_rows(block.labels, columns, entries))
+            spread = f"{_interval(summary)}{counts}"
+            measured = f"{_CHOSEN[summary.measure]}: difference to {kind}, seed by seed {spread}; − is better"
             grids.append(Grid(_title(block), measured, _headings(columns), rows, (comparisons_note(summary),)))
     return grids
 
@@ -128,7 +132,7 @@ def troubles(cell: Cell) -> list[str]:
 
 def _error_grid(block: Block, summary: Summary) -> Grid:
     entries = {_place(c): Entry(c.error, len(c.runs), c.among_best, bool(troubles(c))) for c in block.cells}
-    rows = _rows(block.labels, block.sparsities, entries)
+    rows, counts = _counted(_rows(block.labels, block.sparsities, entries))
     notes = [
         f"† {cell.label} at {_heading(cell.recipe.sparsity)}: {'; '.join(troubles(cell))}."
         for cell in block.cells
@@ -138,7 +142,7 @@ def _error_grid(block: Block, summary: Summary) -> Grid:
         notes.append(best_note(summary))
     if any(cell.error and cell.error.interval is None for cell in block.cells):
         notes.append("Without ±: one run, or runs that are all equal, which give no interval.")
-    measured = f"{_CHOSEN[summary.measure]}: mean {_interval(summary)}"
+    measured = f"{_CHOSEN[summary.measure]}: mean {_interval(summary)}{counts}"
     return Grid(_title(block), measured, _headings(block.sparsities), rows, tuple(notes))
 
 
@@ -147,6 +151,18 @@ def _rows(
 ) -> tuple[tuple[str, tuple[Entry | None, ...]], ...]:
     rows = [(label, tuple(entries.get((label, sparsity)) for sparsity in columns)) for label in labels]
     return tuple((label, row) for label, row in rows if any(row))
+
+
+def _counted(
+    rows: tuple[tuple[str, tuple[Entry | None, ...]], ...],
+) -> tuple[tuple[tuple[str, tuple[Entry | None, ...]], ...], str]:
+    """The rows, and what their description says of the numbers of values: one for all, or that each has its own."""
+    numbers = {(e.estimate.n if e.estimate else 0, e.num_runs) for _, entries in rows for e in entries if e}
+    (n, num_runs), *others = numbers
+    if others or n != num_runs:
+        return rows, " (runs)"
+    bare = tuple((label, tuple(e and replace(e, counted=False) for e in entries)) for label, entries in rows)
+    return bare, f", {n} run{'' if n == 1 else 's'} each"
 
 
 def _difference(cell: Cell, pair: Comparison) -> Entry:
@@ -167,11 +183,11 @@ def _headings(sparsities: Sequence[float]) -> tuple[str, ...]:
 
 
 def _heading(sparsity: float) -> str:
-    return share(sparsity) if sparsity else "dense"
+    return share(sparsity).replace(".0 %", " %") if sparsity else "dense"
 
 
 def _interval(summary: Summary) -> str:
-    return f"± half of its {_level(summary)} interval (runs)"
+    return f"± half of its {_level(summary)} interval"
 
 
 def _level(summary: Summary) -> str:

@@ -10,7 +10,7 @@ from matplotlib.figure import Figure
 
 from thresher.experiments.summary import Block, Cell
 from thresher.report.layer_figures import ALL_NAMED
-from thresher.report.study_chart import Chart, Colours, legend
+from thresher.report.study_chart import HALF, WHOLE, Chart, Colours, legend, legend_height
 
 Looks: TypeAlias = Mapping[str, Mapping[str, Any]]
 
@@ -34,7 +34,9 @@ def layer_sparsities(block: Block, looks: Looks) -> Chart | None:
     edge = -math.log10(min(densities, default=1.0)) + _EMPTY
     columns = min(_COLUMNS, len(sparsities))
     lines = math.ceil(len(sparsities) / columns)
-    pitch = 0.34 if len(names) <= ALL_NAMED else 0.09
+    labels = {cell.label for cell in cells}
+    # the methods stand side by side within a layer, for which many layers have no room
+    pitch = max(0.34, 0.05 * len(labels)) if len(names) <= ALL_NAMED else 0.09
 
     def paint(figure: Figure, colours: Colours) -> None:
         grid = figure.subplots(lines, columns, sharex=True, sharey=True, squeeze=False).flatten()
@@ -62,14 +64,15 @@ def layer_sparsities(block: Block, looks: Looks) -> Chart | None:
         figure.supxlabel("sparsity of the layer (%), spaced by the logarithm of what is kept", fontsize=9)
         legend(figure)
 
-    size = (2.35 * max(columns, 2), lines * (0.8 + pitch * max(len(names), 3)) + 0.8)
+    width = WHOLE if len(sparsities) > 1 else HALF
+    height = lines * (0.55 + pitch * max(len(names), 3)) + 0.35 + legend_height(labels, width)
     told = ", ".join(f"{100.0 * s:g} %" for s in sparsities)
     label = f"Dot charts of the sparsity of {len(names)} layers of {block.model} on {block.data}, overall {told}."
     caption = (
         "Sparsity of each layer, mean over seeds; dashed, of all together. Hollow at the right edge: emptied in "
         "some run."
     )
-    return Chart(f"layers-{block.model}-{block.data}", label, caption, size, paint)
+    return Chart(f"layers-{block.model}-{block.data}", label, caption, (width, height), paint)
 
 
 def _points(

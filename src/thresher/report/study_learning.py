@@ -13,7 +13,7 @@ from matplotlib.ticker import FuncFormatter, MaxNLocator
 
 from thresher.experiments.study_run import StudyRun
 from thresher.experiments.summary import Block
-from thresher.report.study_chart import Chart, Colours, legend, scale_error
+from thresher.report.study_chart import HALF, WHOLE, Chart, Colours, legend, legend_height, scale_error
 
 Looks: TypeAlias = Mapping[str, Mapping[str, Any]]
 Curve: TypeAlias = list[tuple[float, list[float]]]
@@ -52,7 +52,8 @@ def learning_curves(block: Block, looks: Looks) -> Chart | None:
         figure.supxlabel("epoch", fontsize=9)
         legend(figure)
 
-    size = (2.35 * max(columns, 2), 2.1 * lines + 0.7)
+    width = WHOLE if len(sparsities) > 1 else HALF
+    size = (width, 2.2 * lines + 0.35 + legend_height({label for label, _ in curves}, width))
     last = ", ".join(
         f"{label} {100.0 * s:g} % {statistics.fmean(curve[-1][1]):.2f}" for (label, s), curve in curves.items()
     )

@@ -110,7 +110,7 @@ def _figures(summary: Summary | None) -> list[dict[str, Any]]:
     try:
         found = study_figures(summary)
     except MissingExtraError as error:
-        return [{"title": "", "figures": [{"svg": None, "words": str(error), "wide": True}]}]
+        return [{"title": "", "figures": [{"svg": None, "words": str(error)}]}]
     return [
         {"title": f"{model} on {data}", "figures": [_drawn(figure) for figure in figures]}
         for (data, model), figures in found.items()
@@ -119,8 +119,8 @@ def _figures(summary: Summary | None) -> list[dict[str, Any]]:
 
 def _drawn(figure: Figure) -> dict[str, Any]:
     if figure.chart is None:
-        return {"svg": None, "words": figure.reason, "wide": figure.wide}
-    return {"svg": Markup(figure.chart.inline()), "words": figure.chart.caption, "wide": figure.wide}
+        return {"svg": None, "words": figure.reason}
+    return {"svg": Markup(figure.chart.inline()), "words": figure.chart.caption, "wide": figure.chart.wide}
 
 
 def _lines(summary: Summary | None, folder: Path) -> list[_Line]:

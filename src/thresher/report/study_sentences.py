@@ -46,10 +46,9 @@ def _of_block(block: Block) -> list[str]:
             _part(pairs, "worse", f"shown to be worse than {name}"),
             _part(pairs, "no difference shown", f"not told apart from {name}"),
         ]
-        found = [part for part in parts if part]
-        if found:
-            said.append(f"{where}, {'; '.join(found)}.")
-        elif cells and not pairs:
+        found = [f"{where}, {part}." for part in parts if part]
+        said += found
+        if cells and not pairs:
             said.append(f"{where}, nothing is held against {name}: the study has no such runs.")
     return said
 

@@ -3,8 +3,10 @@ import sys
 from dataclasses import replace
 from xml.etree import ElementTree
 
+import matplotlib.style
 import numpy as np
 import pytest
+from matplotlib.figure import Figure
 
 from thresher.core.errors import MissingExtraError
 from thresher.experiments.measured_speedup import measured_speedup
@@ -13,6 +15,7 @@ from thresher.experiments.summary import summarize
 from thresher.report.study_chart import ON_PAPER, looks
 from thresher.report.study_figures import study_figures, write_study_figures
 from thresher.report.study_learning import seed_curve
+from thresher.report.svg import STYLE
 
 KINDS = ("error-sparsity", "error-theoretical", "error-measured", "layers", "learning")
 PLACE = ("digits", "lenet-300-100")
@@ -155,6 +158,33 @@ def test_a_hundred_layers_with_long_names_fit(runs):
     chart = charts(summarize(deep))["layers"].chart
     assert chart.size[1] < 14.0
     assert len({text for text in texts(chart.inline()) if text.startswith("stage")}) == 55
+
+
+@pytest.mark.parametrize("copies", [1, 8])
+@pytest.mark.parametrize("sparsities", [(0.9,), (0.8, 0.9, 0.95)])
+def test_with_many_methods_the_legend_takes_nothing_from_the_axes(maker, copies, sparsities):
+    few = maker(sparsities=sparsities).runs
+    pruned = [run for run in few if run.recipe.method != "dense"]
+    more = [
+        replace(run, recipe=replace(run.recipe, weight_decay=0.001 * copy))
+        for copy in range(1, copies)
+        for run in pruned
+    ]
+    summary = summarize([*few, *more])
+    assert len(summary.blocks[0].labels) == 1 + 3 * copies
+    for kind, found in charts(summary).items():
+        with matplotlib.style.context(["default", STYLE]):
+            figure = Figure(figsize=found.chart.size, layout="constrained")
+            found.chart.paint(figure, ON_PAPER)
+            figure.draw_without_rendering()
+        height, width = found.chart.size[1], found.chart.size[0]
+        (legend,) = (box.get_window_extent().transformed(figure.dpi_scale_trans.inverted()) for box in figure.legends)
+        assert 0.0 <= legend.x0 < legend.x1 <= width, kind
+        assert legend.y1 <= height, kind
+        for axes in figure.axes:
+            box = axes.get_position()
+            assert box.height * height > (1.0 if kind == "layers" else 1.6), kind
+            assert box.y1 * height < legend.y0, kind
 
 
 def test_looks_differ_in_more_than_colour():

@@ -7,18 +7,18 @@ from thresher.experiments.study_run import StudyRun
 from thresher.experiments.summary import summarize
 from thresher.report.study_grid import Entry, comparisons_note, difference_grids, error_grids, troubles
 
-NUMBERS = re.compile(r"^([−+]?[\d.]+)(?: ± ([\d.]+))? \((\d+)(?: of (\d+))?\)( better| worse)?(†?)$")
+NUMBERS = re.compile(r"^([−+]?[\d.]+)(?: ± ([\d.]+))?(?: \((\d+)(?: of (\d+))?\))?( better| worse)?(†?)$")
 
 
 def read(text):
     mean, half, n, of, word, flag = NUMBERS.match(text).groups()
-    return float(mean.replace("−", "-")), half and float(half), int(n), of and int(of), (word or "").strip(), flag
+    return float(mean.replace("−", "-")), half and float(half), n and int(n), of and int(of), (word or "").strip(), flag
 
 
 def test_methods_go_down_and_sparsities_across(summary):
     (grid,) = error_grids(summary)
     assert grid.title == "lenet-300-100 on digits"
-    assert grid.columns == ("dense", "80.0 %", "95.0 %")
+    assert grid.columns == ("dense", "80 %", "95 %")
     assert [label for label, _ in grid.rows] == ["dense", "random", "snip", "magnitude"]
     assert [[bool(entry) for entry in row] for _, row in grid.rows] == [[True, False, False]] + [
         [False, True, True]
@@ -32,13 +32,13 @@ def test_every_number_is_that_of_its_cell(summary):
         for sparsity, entry in zip((0.0, 0.8, 0.95), row, strict=True):
             if entry:
                 error = block.cell(label, sparsity).error
-                assert read(entry.text) == (round(error.mean, 2), round(error.half_width, 2), 3, None, "", "")
+                assert read(entry.text) == (round(error.mean, 2), round(error.half_width, 2), None, None, "", "")
 
 
 @pytest.mark.parametrize("baseline", ["random", "dense"])
 def test_differences_are_signed_and_say_what_they_show(summary, baseline):
     (grid,) = difference_grids(summary, baseline)
-    assert grid.columns == ("80.0 %", "95.0 %")
+    assert grid.columns == ("80 %", "95 %")
     wanted = ["random", "snip", "magnitude"] if baseline == "dense" else ["snip", "magnitude"]
     assert [label for label, _ in grid.rows] == wanted
     for label, row in grid.rows:
@@ -46,9 +46,22 @@ def test_differences_are_signed_and_say_what_they_show(summary, baseline):
             cell = summary.blocks[0].cell(label, sparsity)
             pair = cell.against_dense if baseline == "dense" else cell.against_random
             mean, half, n, _, word, _ = read(entry.text)
-            assert (mean, half, n) == (round(pair.difference.mean, 2), round(pair.difference.half_width, 2), 3)
+            assert (mean, half, n) == (round(pair.difference.mean, 2), round(pair.difference.half_width, 2), None)
             assert word == ("" if pair.verdict == "no difference shown" else pair.verdict)
             assert entry.text[0] in "+−"
+
+
+def test_how_many_runs_is_said_once_where_all_have_as_many(summary, troubled):
+    for grids in (error_grids, lambda some: difference_grids(some, "dense")):
+        (grid,) = grids(summary)
+        assert "interval, 3 runs each" in grid.measured
+        assert not any("(" in entry.text for _, row in grid.rows for entry in row if entry)
+        (grid,) = grids(troubled)
+        assert "interval (runs)" in grid.measured
+        assert all("(" in entry.text for _, row in grid.rows for entry in row if entry)
+    # all lack the same: that is no number to be said once
+    (grid,) = error_grids(summarize([StudyRun(run.recipe) for run in summary.runs]))
+    assert "interval (runs)" in grid.measured
 
 
 def test_a_pair_that_lacks_an_error_is_counted_as_missing(troubled):
@@ -67,8 +80,8 @@ def test_without_a_baseline_there_is_no_grid_of_differences(runs):
 def test_trouble_is_flagged_and_told_below(troubled):
     (grid,) = error_grids(troubled)
     entries = {(label, column): e for label, row in grid.rows for column, e in zip(grid.columns, row, strict=True) if e}
-    assert [place for place, entry in entries.items() if entry.text.endswith("†")] == [("snip", "95.0 %")]
-    assert "(2 of 5)" in entries["snip", "95.0 %"].text
+    assert [place for place, entry in entries.items() if entry.text.endswith("†")] == [("snip", "95 %")]
+    assert "(2 of 5)" in entries["snip", "95 %"].text
     (note,) = (note for note in grid.notes if note.startswith("†"))
     for words in ("1 of 5 failed", "1 of 5 diverged", "1 of 5 not run", "1 of 5 collapsed", "1 of 5 learned nothing"):
         assert words in note

@@ -64,7 +64,7 @@ def test_markdown_is_not_broken_by_what_it_is_given(hostile):
 
 def plain(text):
     """LaTeX back to what a reader sees; what is left over of a command shows."""
-    for command, letter in ((r"$\pm$", "±"), ("$-$", "−"), (r"\textsuperscript{\textdagger}", "†")):
+    for command, letter in ((r"$\pm$", "±"), ("$-$", "−"), (r"\textsuperscript{$\dagger$}", "†")):
         text = text.replace(command, letter)
     text = re.sub(r"\{\\bfseries\\boldmath (.*)\}", r"\1", text)
     return re.sub(r"\\([%&_#])", r"\1", text).replace("--", "–").strip()
