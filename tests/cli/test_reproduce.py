@@ -1,11 +1,14 @@
+import io
 import json
 import sys
 
 import pytest
 import typer
+from rich.console import Console
 from typer.testing import CliRunner
 
 from thresher.cli import reproduce as command
+from thresher.cli.reproduction_table import reproduction_table
 from thresher.core.errors import ArgumentError, MixedCodeError, NonFiniteError, StoreError, UnknownNameError
 from thresher.experiments.queue import Queue
 from thresher.experiments.store import Store
@@ -58,6 +61,35 @@ def test_for_machines_the_last_line_is_the_document(call, tmp_path):
     assert found == json.loads((tmp_path / "there" / "reproduction.json").read_text())
     assert [row["row"] for row in found["rows"]] == ["SNIP 95 %"]
     assert found["rows"][0]["values"].keys() == {"0", "1"}
+
+
+def test_what_the_store_holds_is_shown_without_running_anything(call, tmp_path):
+    call(*SMOKE, "--only", "SNIP 95*")
+    before = sorted(file for file in (tmp_path / "runs").rglob("*"))
+    result = call(*SMOKE, "--only", "SNIP*", "--seeds", "2", "--stored", "--workers", "2", "--json")
+    rows = {row["row"]: row for row in json.loads(result.stdout.splitlines()[-1])["rows"]}
+    assert rows["SNIP 95 %"]["values"].keys() == {"0"}
+    assert rows["SNIP 99 %"]["missing"] == {"0": "not in the store", "1": "not in the store"}
+    assert sorted(file for file in (tmp_path / "runs").rglob("*")) == before
+    assert result.exit_code == 0
+
+
+def test_nothing_is_cut_off_on_a_narrow_terminal():
+    ours = {"mean": 0.825, "deviation": 0.078, "n": 2, "interval": [0.13, 1.52]}
+    row = {
+        "row": "LWC (magnitude) 91.7 %",
+        "column": "LeNet-300-100",
+        "printed": {"words": "0.9", "decimals": 1},
+        "ours": ours,
+        "verdict": {"kind": "within", "words": "within (3 of 5 seeds without a number)"},
+    }
+    console = Console(width=80, file=io.StringIO())
+    console.print(reproduction_table({"table": "t", "title": "T", "rows": [row]}))
+    shown = console.file.getvalue().splitlines()
+    assert max(map(len, shown)) <= 80
+    words = " ".join(shown).split()
+    for cell in (row["row"], row["column"], row["verdict"]["words"], "0.9", "0.13 to 1.52"):
+        assert set(cell.split()) <= set(words)
 
 
 def test_claims_stand_below_the_table(call):

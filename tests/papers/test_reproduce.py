@@ -60,6 +60,30 @@ def test_what_is_in_the_store_is_not_run_again(toy, tmp_path, monkeypatch):
     assert all("seed1" in name for name in started)
 
 
+def test_what_is_stored_is_read_without_running_anything(toy, tmp_path, monkeypatch):
+    whole = reproduce(toy, budget="quick", seeds=1, store=tmp_path / "runs", data_dir=tmp_path)
+    started = counted(monkeypatch)
+    monkeypatch.setattr(MODULE, "load", None)
+    found = reproduce(toy, budget="quick", seeds=2, store=tmp_path / "runs", stored=True)
+    assert started == []
+    assert [row.values for row in found.rows] == [row.values for row in whole.rows]
+    assert [row.missing for row in found.rows] == [{1: "not in the store"}, {1: "not in the store"}, {}]
+
+
+def test_what_is_stored_is_all_that_is_known_of_computed_cells(toy, tmp_path):
+    asked = []
+
+    def numbers(seed, data_dir, download):
+        asked.append(seed)
+        return {"a": 10.0 + seed}
+
+    work = everywhere(Computed(Computation(numbers, ()), "a"))
+    table = dataclasses.replace(toy, cells=(Cell(row="r", column="c", work=work),), claims=())
+    reproduce(table, budget="quick", seeds=1, store=tmp_path / "runs")
+    (row,) = reproduce(table, budget="quick", seeds=2, store=tmp_path / "runs", stored=True).rows
+    assert (row.values, row.missing, asked) == ({0: 10.0}, {1: "not in the store"}, [0])
+
+
 def test_an_interruption_passes_and_the_same_call_goes_on(toy, tmp_path, monkeypatch):
     def stop(recipe):
         if recipe.method == "magnitude":

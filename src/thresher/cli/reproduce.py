@@ -45,6 +45,9 @@ def reproduce(
     only: Annotated[
         list[str] | None, _panel("What", help="Rows or columns by name or pattern; repeatable: 'SNIP*'.")
     ] = None,
+    stored: Annotated[
+        bool, _panel("What", "--stored", help="Run nothing: what the store holds of it so far. Needs no data.")
+    ] = False,
     data_dir: options.DataDir = None,
     no_download: options.NoDownload = False,
     store: options.StorePath = Path("runs"),
@@ -67,6 +70,7 @@ def reproduce(
 
     * `thresher reproduce --list`
     * `thresher reproduce thesis/table-3.1 --data-dir ~/data`
+    * `thresher reproduce thesis/table-3.1 --budget full --stored`
     * `thresher reproduce thesis/table-3.1 --budget full --only LeNet-300-100 --seeds 5 --workers 2 --threads 1`
     """
     if list_ or name is None:
@@ -86,7 +90,9 @@ def reproduce(
     place = Store.open(store)
     title = study or f"{name}-{budget}"
     queue = None
-    if storage is not None or workers > 1:
+    if stored:
+        workers = 1
+    elif storage is not None or workers > 1:
         queue = study_queue(storage or place.queue_file, title, say, allow_mixed_code=allow_mixed_code)
         absent = absent_data({name for r in recipes for name in r.data_read}, data_dir, not no_download)
         # before the other workers look for something to do
@@ -108,6 +114,7 @@ def reproduce(
             queue=queue,
             download=not no_download,
             device=device,
+            stored=stored,
             on_event=live.on_event,
             on_progress=live.on_progress,
         )

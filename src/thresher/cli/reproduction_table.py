@@ -35,13 +35,18 @@ def reproduction_table(document: Mapping[str, Any]) -> Table:
 
     Why a cell was not run or compared is in the footnotes.
     """
-    table = Table(box=box.SIMPLE, title=Text(f"{document['table']}: {document['title']}"), title_justify="left")
+    table = Table(
+        box=box.SIMPLE,
+        padding=(0, 1, 0, 0),  # or it does not fit into 80 columns
+        title=Text(f"{document['table']}: {document['title']}"),
+        title_justify="left",
+    )
     for label in ("row", "column"):
         longest = max((len(word) for row in document["rows"] for word in row[label].split()), default=0)
         table.add_column("", overflow="fold", min_width=min(longest, _LONGEST_WORD))
     for heading in ("printed", "ours", "n", "95 % interval"):
         table.add_column(heading, justify="right", no_wrap=True)
-    table.add_column("verdict", overflow="fold")
+    table.add_column("verdict", overflow="fold", min_width=10)
     before = None
     for row in document["rows"]:
         printed, ours, verdict = row["printed"], row["ours"], row["verdict"]

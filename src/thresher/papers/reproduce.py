@@ -21,6 +21,8 @@ from thresher.papers.reproduction import Reproduction, Row, judged, row_of
 from thresher.papers.run_missing import run_missing
 from thresher.training import Progress
 
+_LACKING = "not in the store"
+
 
 def reproduce(
     table: PublishedTable,
@@ -33,6 +35,7 @@ def reproduce(
     queue: Queue | None = None,
     download: bool = True,
     device: torch.device | str = "cpu",
+    stored: bool = False,
     on_event: Callable[[WorkEvent], None] = lambda event: None,
     on_progress: Callable[[Progress], None] | None = None,
 ) -> Reproduction:
@@ -40,6 +43,7 @@ def reproduce(
 
     Finished runs are not repeated and unfinished ones continue, so that after a kill the same call goes on.
     only: patterns of rows, columns or "row / column". queue: for workers on several machines, see `run_missing`.
+    stored: run and compute nothing, so that no data are needed; what `store` lacks is missing.
     A run that fails is counted and the others go on; a data set that is not there leaves its cells not run.
     Raises ArgumentError for an unknown budget, less than one seed, or a pattern that matches nothing; StoreError if
     `store` is no store; and what `run_missing` raises.
@@ -51,18 +55,19 @@ def reproduce(
         raise ArgumentError(f"seeds is at least 1: got {seeds}")
     cells = table.selected(only)
     opened = Store.open(store)
-    absent = absent_data(data_of(cells, budget), data_dir, download)
-    run_missing(
-        [recipe for recipe in recipes_of(cells, budget, count) if not absent.keys() & set(recipe.data_read)],
-        opened,
-        queue,
-        data_dir=data_dir,
-        device=device,
-        download=download,
-        on_event=on_event,
-        on_progress=on_progress,
-    )
-    numbers = _Numbers(opened, budget, absent, data_dir, download)
+    absent = {} if stored else absent_data(data_of(cells, budget), data_dir, download)
+    if not stored:
+        run_missing(
+            [recipe for recipe in recipes_of(cells, budget, count) if not absent.keys() & set(recipe.data_read)],
+            opened,
+            queue,
+            data_dir=data_dir,
+            device=device,
+            download=download,
+            on_event=on_event,
+            on_progress=on_progress,
+        )
+    numbers = _Numbers(opened, budget, absent, data_dir, download, stored)
     rows = tuple(numbers.row(cell, range(count)) for cell in cells)
     chosen = {(cell.row, cell.column) for cell in cells}
     claims = [claim for claim in table.claims if {claim.cell, claim.minus or claim.cell} <= chosen]
@@ -82,13 +87,14 @@ def recipes_of(cells: Iterable[Cell], budget: Budget, seeds: int) -> tuple[Recip
 
 @dataclass(frozen=True)
 class _Numbers:
-    """Reads numbers out of a store, and computes those that need no training."""
+    """Reads numbers out of a store, and computes those that need no training unless only what is `stored` counts."""
 
     store: Store
     budget: Budget
     absent: Mapping[str, str]
     data_dir: Path | str | None
     download: bool
+    stored: bool
 
     def row(self, cell: Cell, seeds: Iterable[int]) -> Row:
         """The row of `cell`: a number, or why there is none, for each of `seeds`."""
@@ -119,6 +125,8 @@ class _Numbers:
         if run.result is None:
             if run.failure is not None:
                 return f"{run.failure['type']}: {run.failure['message']}"
+            if self.stored:
+                return _LACKING
             lacking = [name for name in run.recipe.data_read if name in self.absent]
             return f"no {lacking[0]}" if lacking else "another process is at it"
         number = work.quantity(run.result, _metrics(self.store.directory(run.recipe)))
@@ -128,10 +136,13 @@ class _Numbers:
         if work.computation.data in self.absent:
             return f"no {work.computation.data}"
         try:
-            numbers = work.computation.run(self.store.path, seed, self.data_dir, self.download)
+            if self.stored:
+                numbers = work.computation.stored(self.store.path, seed)
+            else:
+                numbers = work.computation.run(self.store.path, seed, self.data_dir, self.download)
         except ThresherError as error:
             return f"{type(error).__name__}: {error}"
-        return numbers.get(work.key, work.otherwise)
+        return _LACKING if numbers is None else numbers.get(work.key, work.otherwise)
 
 
 def _metrics(directory: Path) -> list[dict[str, Any]]:

@@ -49,7 +49,7 @@ def _of_block(block: Block) -> list[str]:
         found = [f"{where}, {part}." for part in parts if part]
         said += found
         if cells and not pairs:
-            said.append(f"{where}, nothing is held against {name}: the study has no such runs.")
+            said.append(f"{where}, nothing is held against {name}: the study has none that are trained alike.")
     return said
 
 

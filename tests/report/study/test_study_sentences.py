@@ -47,8 +47,8 @@ def test_an_absent_baseline_is_said(runs):
     sentences = study_sentences(summarize([run for run in runs if run.recipe.method == "snip"]))
     where = "On lenet-300-100 with digits, nothing is held against"
     assert sentences[1:] == [
-        f"{where} random pruning: the study has no such runs.",
-        f"{where} the dense network: the study has no such runs.",
+        f"{where} random pruning: the study has none that are trained alike.",
+        f"{where} the dense network: the study has none that are trained alike.",
     ]
 
 
