@@ -153,7 +153,9 @@ def test_the_list_has_every_table_and_what_it_costs(call, words):
     assert first["data"] == ["mnist"]
     assert first["cost"].keys() == set(BUDGETS)
     assert (first["cost"]["full"]["runs"], first["cost"]["full"]["seeds"]) == (30, 5)
-    assert "30 runs" in result.stdout
+    assert "mnist; smoke 5 runs, 5 s; quick 12 runs, 7 min; full 30 runs, 4 h" in result.stdout
+    for name, paper in PAPERS.items():
+        assert f"{name}  {paper.title}" in result.stdout
 
 
 @pytest.mark.parametrize(

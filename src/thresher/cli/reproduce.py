@@ -13,7 +13,7 @@ from thresher.cli.crew import crew
 from thresher.cli.live_table import LiveTable
 from thresher.cli.outcome import conclude, resumable
 from thresher.cli.output import console, print_json, say
-from thresher.cli.reproduction_table import claims_table, footnotes, papers_table, reproduction_table
+from thresher.cli.reproduction_table import claims_table, footnotes, papers_list, reproduction_table
 from thresher.cli.study_queue import study_queue
 from thresher.core.errors import ArgumentError
 from thresher.core.files import write_text_atomically
@@ -142,7 +142,8 @@ def _write(document: Mapping[str, Any], recipes: Sequence[Recipe], store: Store,
 
 
 def _list(as_json: bool) -> None:
-    console(as_json).print(papers_table())
+    for line in papers_list():
+        console(as_json).print(line)
     if as_json:
         rows = [
             {

@@ -27,6 +27,7 @@ _BUDGET_NOTES = {
     "full": "",
 }
 _LONGEST_WORD = 16  # of a label, that is not broken on a narrow terminal
+_NARROW = (0, 1, 0, 0)  # or tables do not fit into 80 columns
 _UNITS = (("days", 86_400), ("h", 3_600), ("min", 60))
 
 
@@ -37,7 +38,7 @@ def reproduction_table(document: Mapping[str, Any]) -> Table:
     """
     table = Table(
         box=box.SIMPLE,
-        padding=(0, 1, 0, 0),  # or it does not fit into 80 columns
+        padding=_NARROW,
         title=Text(f"{document['table']}: {document['title']}"),
         title_justify="left",
     )
@@ -101,18 +102,14 @@ def footnotes(document: Mapping[str, Any]) -> list[str]:
     ]
 
 
-def papers_table() -> Table:
-    """Every published table: its name and title, the data it needs, and roughly how long two cores are at it."""
-    table = Table(box=box.SIMPLE)
-    table.add_column("name", no_wrap=True)
-    for heading in ("title", "data"):
-        table.add_column(heading, overflow="fold")
-    for budget in BUDGETS:
-        table.add_column(budget, justify="right", no_wrap=True)
+def papers_list() -> list[Text]:
+    """Two lines for every published table: its name and title; its data, and how long two cores are at it, roughly."""
+    lines = []
     for name, paper in PAPERS.items():
-        costs = [_cost(cost_of(paper.cells, budget, paper.seeds[budget])) for budget in BUDGETS]
-        table.add_row(Text(name), Text(paper.title), ", ".join(data_of(paper.cells, "full")) or ABSENT, *costs)
-    return table
+        lines.append(Text.assemble((name, "bold"), f"  {paper.title}"))
+        costs = [f"{budget} {_cost(cost_of(paper.cells, budget, paper.seeds[budget]))}" for budget in BUDGETS]
+        lines.append(Text("    " + "; ".join([", ".join(data_of(paper.cells, "full")) or "no data", *costs]), "dim"))
+    return lines
 
 
 def _cost(cost: Cost) -> str:

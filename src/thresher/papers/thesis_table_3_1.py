@@ -3,13 +3,12 @@
 from typing import Any
 
 from thresher.papers.published import Cell, NotRun, Printed, PublishedTable, everywhere
-from thresher.papers.thesis_protocol import DEPARTURES, MNIST, READINGS, REINITIALIZE, SOURCE
+from thresher.papers.thesis_protocol import DENSE_LENET_5_RATE, DEPARTURES, MNIST, READINGS, REINITIALIZE, SOURCE
 
 _COLUMNS = {"lenet-300-100": "LeNet-300-100", "lenet-5-caffe": "LeNet-5-Caffe"}
 _QUICK = {"lenet-300-100": 20_000, "lenet-5-caffe": 5_000}
 
-# at the protocol's 0.1 the dense network diverges, whatever the seed
-_DENSE_LEARNING_RATE = {"lenet-300-100": MNIST.learning_rate, "lenet-5-caffe": 0.01}
+_DENSE_RATE = {"lenet-300-100": MNIST.learning_rate, "lenet-5-caffe": DENSE_LENET_5_RATE}
 
 # sparsity in percent and printed error; None is the dense reference
 _OURS: dict[str, tuple[tuple[float | None, float], ...]] = {
@@ -35,7 +34,7 @@ def _ours() -> tuple[Cell, ...]:
         for percent, error in entries:
             row = "Reference" if percent is None else f"SNIP {percent:g} %"
             fields: dict[str, Any] = (
-                {"learning_rate": _DENSE_LEARNING_RATE[model]}
+                {"learning_rate": _DENSE_RATE[model]}
                 if percent is None
                 else {"method": "snip", "sparsity": percent / 100, "reinitialize": REINITIALIZE}
             )
