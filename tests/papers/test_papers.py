@@ -32,6 +32,7 @@ SUPPORT = {
     "thesis_chapter_4",
     "thesis_chapter_4_signals",
     "thesis_protocol",
+    "before_and_after",
     "training_protocol",
     "verdict",
 }

@@ -112,7 +112,7 @@ class Store:
         names = [child.name for child in self._run_directories()]
         meant = [name] if name in names else sorted(known for known in names if name and known.startswith(name))
         if not meant:
-            raise unknown_name("run", name, names)
+            raise unknown_name("run", name, sorted(names))
         if len(meant) > 1:
             more = f" and {len(meant) - 5} more" if len(meant) > 5 else ""
             raise ArgumentError(f"{len(meant)} runs begin with '{name}': {', '.join(meant[:5])}{more}; say which")
@@ -125,7 +125,7 @@ class Store:
         """
         path = self.path / name
         if path not in self._run_directories():
-            raise unknown_name("run", name, [p.name for p in self._run_directories()])
+            raise unknown_name("run", name, sorted(p.name for p in self._run_directories()))
         try:
             with FileLock(path / ".lock", timeout=0):  # nobody starts in it while it goes
                 path.rename(self.path / f"{_REMOVED}{uuid.uuid4().hex}")

@@ -1,7 +1,8 @@
 """Thesis Table 3.2: SNIP on twelve modern architectures."""
 
-from thresher.papers.published import Cell, NotRun, Printed, PublishedTable
-from thresher.papers.thesis_protocol import CIFAR, DEPARTURES, MNIST, READINGS, REINITIALIZE, SOURCE
+from thresher.papers.before_and_after import before_and_after
+from thresher.papers.published import NotRun, PublishedTable
+from thresher.papers.thesis_protocol import CIFAR, DEPARTURES, MNIST, READINGS, SOURCE
 
 # model: the table's name, sparsity in percent, error before and after pruning
 _ROWS: dict[str, tuple[str, float, float, float]] = {
@@ -23,26 +24,6 @@ _QUICK = {"alexnet-s": 100, "alexnet-b": 100, "lstm-s": 4_000, "lstm-b": 2_000, 
 _TOO_SLOW = NotRun("one step takes seconds on two cores: budget full trains it, on CIFAR-10, for 100,000")
 
 
-def _cells(model: str) -> tuple[Cell, Cell]:
-    name, percent, before, after = _ROWS[model]
-    protocol = MNIST if model in _RECURRENT else CIFAR
-    quick = _QUICK.get(model, _TOO_SLOW)
-    return (
-        Cell(
-            row=name,
-            column="before",
-            printed=Printed(value=before, decimals=2),
-            work=protocol.work(model, quick=quick),
-        ),
-        Cell(
-            row=name,
-            column=f"after, {percent:g} %",
-            printed=Printed(value=after, decimals=2),
-            work=protocol.work(model, "snip", percent / 100, quick=quick, reinitialize=REINITIALIZE),
-        ),
-    )
-
-
 TABLE = PublishedTable(
     name="thesis/table-3.2",
     title="Pruning results of SNIP on various modern architectures, before and after pruning",
@@ -57,6 +38,10 @@ TABLE = PublishedTable(
         "thesis section 3.5.3 and Table 3.5 differ in the width of the AlexNets; Table 3.5 gives the printed 5.1m and "
         "8.5m parameters and is followed",
     ),
-    cells=tuple(cell for model in _ROWS for cell in _cells(model)),
+    cells=tuple(
+        cell
+        for model, printed in _ROWS.items()
+        for cell in before_and_after(MNIST if model in _RECURRENT else CIFAR, model, printed, _QUICK, _TOO_SLOW)
+    ),
     seeds={"smoke": 1, "quick": 1, "full": 3},
 )

@@ -2,7 +2,8 @@
 
 from dataclasses import replace
 
-from thresher.papers.published import Cell, NotRun, Printed, PublishedTable
+from thresher.papers.before_and_after import before_and_after
+from thresher.papers.published import NotRun, PublishedTable
 from thresher.papers.thesis_protocol import CIFAR, DEPARTURES, INITIALIZER, OPTIMIZER, REINITIALIZE, SOURCE
 
 # section 3.5 sets up MNIST and CIFAR only; what differs from CIFAR is chapter 4's, which trains on this data too
@@ -18,25 +19,6 @@ _ROWS: dict[str, tuple[str, float, float, float]] = {
 }
 _QUICK = {"alexnet-s": 100, "alexnet-b": 100}
 _TOO_SLOW = NotRun("one step takes seconds on two cores: budget full trains it, on Tiny-ImageNet, for 100,000")
-
-
-def _cells(model: str) -> tuple[Cell, Cell]:
-    name, percent, before, after = _ROWS[model]
-    quick = _QUICK.get(model, _TOO_SLOW)
-    return (
-        Cell(
-            row=name,
-            column="before",
-            printed=Printed(value=before, decimals=2),
-            work=_PROTOCOL.work(model, quick=quick),
-        ),
-        Cell(
-            row=name,
-            column=f"after, {percent:g} %",
-            printed=Printed(value=after, decimals=2),
-            work=_PROTOCOL.work(model, "snip", percent / 100, quick=quick, reinitialize=REINITIALIZE),
-        ),
-    )
 
 
 TABLE = PublishedTable(
@@ -60,6 +42,10 @@ TABLE = PublishedTable(
         *DEPARTURES,
         "quick trains the AlexNets for 100 steps, which compares nothing but that they train; the VGGs not at all",
     ),
-    cells=tuple(cell for model in _ROWS for cell in _cells(model)),
+    cells=tuple(
+        cell
+        for model, printed in _ROWS.items()
+        for cell in before_and_after(_PROTOCOL, model, printed, _QUICK, _TOO_SLOW)
+    ),
     seeds={"smoke": 1, "quick": 1, "full": 3},
 )
