@@ -63,6 +63,16 @@ def test_for_machines_the_last_line_is_the_document(call, tmp_path):
     assert found["rows"][0]["values"].keys() == {"0", "1"}
 
 
+def test_trainings_can_be_cut_short(call, tmp_path):
+    result = call(*SMOKE, "--only", "SNIP 95*", "--steps", "2", "--json")
+    document = json.loads(result.stdout.splitlines()[-1])
+    (run,) = Store.open("runs").runs()
+    assert run.recipe.budget == "2it"
+    assert document["rows"][0]["runs"] == [run.name]
+    assert "more than 2 steps are cut" in document["departures"][-1]
+    assert (tmp_path / "reproduced" / "thesis-table-3.1-smoke-2it" / "study.html").is_file()
+
+
 def test_what_the_store_holds_is_shown_without_running_anything(call, tmp_path):
     call(*SMOKE, "--only", "SNIP 95*")
     before = sorted(file for file in (tmp_path / "runs").rglob("*"))
@@ -164,6 +174,7 @@ def test_the_list_has_every_table_and_what_it_costs(call, words):
         (["thesis/table3.1"], UnknownNameError, "did you mean 'thesis/table-3.1'"),
         ([*SMOKE[:1], "--budget", "smok"], ArgumentError, "smoke, quick, full"),
         ([*SMOKE, "--seeds", "0"], ArgumentError, "at least 1"),
+        ([*SMOKE, "--steps", "0"], ArgumentError, "steps is at least 1: got 0"),
         ([*SMOKE, "--only", "SNIPE"], UnknownNameError, "did you mean"),
     ],
 )

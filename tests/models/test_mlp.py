@@ -32,7 +32,7 @@ def test_against_numpy(activation, num_layers, oracle, state_of):
 
 
 def test_the_name_alone_means_tanh():
-    assert parse_mlp("mlp-12") == (12, "tanh")
+    assert parse_mlp("mlp-12") == {"num_layers": 12, "activation": "tanh"}
     assert repr(build("mlp-4")) == repr(build("mlp-4-tanh")) != repr(build("mlp-4-relu"))
 
 

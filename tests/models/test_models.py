@@ -13,9 +13,14 @@ from thresher.core.prunable import prunable
 from thresher.core.seeds import isolated_random_state
 from thresher.models import MODELS, build, lookup
 
-NAMES = [*MODELS, "mlp-1", "mlp-3-linear", "mlp-5-leaky-relu", "mlp-7-tanh"]
+NAMES = [
+    *MODELS,
+    *("mlp-1", "mlp-3-linear", "mlp-5-leaky-relu", "mlp-7-tanh"),
+    *("resnet-8-2", "resnet-14-selu", "resnet-8-leaky-relu-padded", "wrn-10-1"),
+    *("vgg-c-tanh", "vgg-like-no-norm"),
+]
 # The same code with other sizes: their shapes and counts are checked, on the meta device, where weights cost nothing.
-LARGER = ("alexnet-b", "vgg-d", "vgg-like", "wrn-16-10", "wrn-22-8", "resnet-56", "resnet-110")
+LARGER = ("alexnet-b", "vgg-d", "vgg-like", "vgg-like-no-norm", "wrn-16-10", "wrn-22-8", "resnet-56", "resnet-110")
 # conv nets that halve the image, and the smallest side each can still halve
 SMALLEST = {
     "lenet-5-caffe": 16,
@@ -60,7 +65,7 @@ def test_logits_have_one_row_an_example_and_one_column_a_class(model, inputs):
 @pytest.mark.parametrize("name", LARGER)
 def test_logits_of_the_larger_networks(name):
     with torch.device("meta"):
-        assert build(name, num_classes=7)(torch.empty(2, *MODELS[name].input_shape)).shape == (2, 7)
+        assert build(name, num_classes=7)(torch.empty(2, *lookup(name).input_shape)).shape == (2, 7)
 
 
 def test_every_trainable_weight_reaches_the_output(model, inputs):
@@ -147,6 +152,9 @@ def test_thesis_table_3_2(name):
         ("gru-s", 103_690, False),
         ("gru-b", 403_978, False),
         ("simple-cnn", 3_274_634, False),
+        ("resnet-20-padded", 269_722, True),  # widely counted as 0.27M, option A
+        ("resnet-110-padded", 1_727_962, True),
+        ("wrn-28-10", 36_479_194, True),  # Zagoruyko & Komodakis 2016, Table 4: 36.5M
     ],
 )
 def test_exact_counts(name, count, norms):
@@ -225,7 +233,9 @@ def test_classes_that_are_none(classes):
         ("lenet300-100", "lenet-300-100"),
         ("resnet20", "resnet-20"),
         ("VGG-C", "vgg-c"),
-        ("wrn-28-8", "wrn-22-8"),
+        ("wrn-168", "wrn-16-8"),
+        ("vgg-c-tahn", "tanh"),
+        ("resnet-20-2-rleu-padded", "relu"),
         ("mlp", "mlp-K"),
         ("mlp-7-tahn", "tanh"),
     ],

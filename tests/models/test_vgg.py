@@ -4,6 +4,7 @@ from torch import nn
 
 from thresher.core.prunable import prunable
 from thresher.models import build
+from thresher.models.vgg import parse_vgg
 
 # thesis Table 3.6: (in, out) of the convolutions; the third of a stage is 1×1 in VGG-C
 CONVOLUTIONS = [
@@ -51,7 +52,7 @@ def test_vgg16_pools_four_times_then_averages_what_is_left(map_sides):
     assert map_sides(net, nn.MaxPool2d) == [(16, 16), (8, 8), (4, 4), (2, 2)]
     images = torch.randn(2, 3, 32, 32, generator=torch.Generator().manual_seed(0))
     maps: list[torch.Tensor] = []
-    net.relu13.register_forward_hook(lambda _module, _inputs, output: maps.append(output))
+    net.activation13.register_forward_hook(lambda _module, _inputs, output: maps.append(output))
     with torch.no_grad():
         logits = net.eval()(images)
         average = nn.functional.avg_pool2d(maps[0], 2).flatten(1)  # what open_lth and SynFlow do
@@ -66,3 +67,38 @@ def test_every_layer_but_the_last_is_normalised_then_rectified():
     assert c == [*stages, nn.Flatten, *hidden * 2, nn.Linear]
     assert like == [*stages, nn.Flatten, *hidden, nn.Linear]
     assert lottery == [*stages[:-1], nn.AdaptiveAvgPool2d, nn.Flatten, nn.Linear]
+
+
+def test_the_activation_stands_where_relu_does():
+    with torch.device("meta"):
+        plain, tanh = build("vgg-c"), build("vgg-c-tanh")
+    assert list(tanh.state_dict()) == list(plain.state_dict())
+    expected = [nn.Tanh if type(layer) is nn.ReLU else type(layer) for layer in plain.children()]
+    assert [type(layer) for layer in tanh.children()] == expected
+    assert nn.Tanh in expected
+
+
+def test_without_normalisation_the_rest_is_as_it_was():
+    with torch.device("meta"):
+        plain, bare = build("vgg-c"), build("vgg-c-no-norm")
+    kept = [layer for layer in plain.children() if not isinstance(layer, nn.BatchNorm2d | nn.BatchNorm1d)]
+    assert [type(layer) for layer in bare.children()] == [type(layer) for layer in kept]
+    assert len(kept) == len(list(plain.children())) - 15
+    assert sum(p.numel() for p in bare.parameters()) == 10_526_538  # thesis Table 3.2
+
+
+@pytest.mark.parametrize(
+    ("name", "beyond"),
+    [
+        ("vgg-d-selu", {"activation": "selu"}),
+        ("vgg-d-no-norm", {"normalized": False}),
+        ("vgg-d-leaky-relu-no-norm", {"activation": "leaky-relu", "normalized": False}),
+    ],
+)
+def test_names(name, beyond):
+    assert parse_vgg(name) == {"third_kernel": 3, "num_hidden": 2, **beyond}
+
+
+@pytest.mark.parametrize("name", ["vgg16", "vgg-e", "vgg-c-", "vgg-c-no-norm-tanh1", "VGG-C"])
+def test_names_of_other_networks(name):
+    assert parse_vgg(name) is None

@@ -5,7 +5,7 @@ from torch import nn
 
 from thresher.core.errors import ArgumentError
 from thresher.models import build
-from thresher.models.wide_resnet import WideResNet
+from thresher.models.wide_resnet import WideResNet, parse_wide_resnet
 
 
 def test_against_numpy(oracle, state_of, with_random_statistics):
@@ -46,9 +46,19 @@ def test_depth_counts_every_convolution(name, depth):
     assert sum(isinstance(m, nn.Conv2d) for m in net.modules()) == depth
 
 
-def test_feature_maps(map_sides):
-    sides = map_sides(WideResNet((3, 32, 32), 10, depth=10, k=1), nn.Conv2d)
-    assert sides == [(32, 32)] * 3 + [(16, 16)] * 3 + [(8, 8)] * 3
+@pytest.mark.parametrize(("side", "first"), [(32, 32), (63, 63), (64, 32)])
+def test_feature_maps(map_sides, side, first):
+    sides = map_sides(WideResNet((3, side, side), 10, depth=10, k=1), nn.Conv2d)
+    halves = [first, -(-first // 2), -(-first // 4)]
+    assert sides == [(half, half) for half in halves for _ in range(3)]
+
+
+@pytest.mark.parametrize(
+    ("name", "arguments"),
+    [("wrn-28-10", {"depth": 28, "k": 10}), ("wrn-16", None), ("wrn-16-8-tanh", None), ("resnet-16-8", None)],
+)
+def test_names(name, arguments):
+    assert parse_wide_resnet(name) == arguments
 
 
 @pytest.mark.parametrize(("depth", "k"), [(4, 8), (17, 8), (16, 0)])

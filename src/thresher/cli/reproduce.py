@@ -26,6 +26,7 @@ from thresher.papers import reproduce as reproduce_table
 from thresher.papers.cost import cost_of
 from thresher.papers.published import data_of
 from thresher.papers.reproduce import absent_data
+from thresher.papers.shortened import shortened_table
 from thresher.report.study_page import write_study_report
 from thresher.report.study_published import Published
 from thresher.training import keep_freed_memory
@@ -41,6 +42,9 @@ def reproduce(
     budget: Annotated[
         str, _panel("What", help="smoke: seconds, proves that it runs; quick: minutes; full: as published.")
     ] = "quick",
+    steps: Annotated[
+        int | None, _panel("What", help="Cut every training of that budget to so many steps.", show_default=False)
+    ] = None,
     seeds: Annotated[int | None, _panel("What", help="Seeds from 0 on. Default: the table's, see --list.")] = None,
     only: Annotated[
         list[str] | None, _panel("What", help="Rows or columns by name or pattern; repeatable: 'SNIP*'.")
@@ -71,6 +75,7 @@ def reproduce(
     * `thresher reproduce --list`
     * `thresher reproduce thesis/table-3.1 --data-dir ~/data`
     * `thresher reproduce thesis/table-3.1 --budget full --stored`
+    * `thresher reproduce thesis/table-4.2 --budget full --steps 1000 --only "ResNet32*"`
     * `thresher reproduce thesis/table-3.1 --budget full --only LeNet-300-100 --seeds 5 --workers 2 --threads 1`
     """
     if list_ or name is None:
@@ -80,6 +85,10 @@ def reproduce(
     if budget not in BUDGETS:
         raise ArgumentError(f"--budget is one of {', '.join(BUDGETS)}: got {budget!r}")
     chosen: Budget = next(known for known in BUDGETS if known == budget)
+    label = budget
+    if steps is not None:
+        table = shortened_table(table, chosen, steps)
+        label = f"{budget}-{steps}it"
     count = table.seeds[chosen] if seeds is None else seeds
     if count < 1:
         raise ArgumentError(f"--seeds is at least 1: got {seeds}")
@@ -88,7 +97,7 @@ def reproduce(
     if threads is not None:
         torch.set_num_threads(threads)
     place = Store.open(store)
-    title = study or f"{name}-{budget}"
+    title = study or f"{name}-{label}"
     queue = None
     if stored:
         workers = 1
@@ -123,7 +132,7 @@ def reproduce(
     shown.print(reproduction_table(document))
     if document["claims"]:
         shown.print(claims_table(document))
-    page = _write(document, recipes, place, out or Path("reproduced") / f"{name.replace('/', '-')}-{budget}")
+    page = _write(document, recipes, place, out or Path("reproduced") / f"{name.replace('/', '-')}-{label}")
     for line in (*footnotes(document), f"page: {page}"):
         shown.print(line, markup=False, highlight=False, soft_wrap=True)
     if json:

@@ -5,54 +5,74 @@
 ((1, 28, 28), 10)
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from functools import partial
+from typing import Any
 
 from thresher.core.errors import ArgumentError, unknown_name
 from thresher.core.seeds import isolated_random_state
+from thresher.models.activation import ACTIVATIONS
 from thresher.models.alexnet import alexnet
 from thresher.models.architecture import Architecture
 from thresher.models.classifier import ImageClassifier
 from thresher.models.lenet import lenet_5_caffe, lenet_300_100
-from thresher.models.mlp import ACTIVATIONS, mlp, parse_mlp
+from thresher.models.mlp import mlp, parse_mlp
 from thresher.models.resnet import ResNet, parse_resnet
 from thresher.models.resnet_8 import ResNet8
 from thresher.models.row_recurrent import RowRecurrent
 from thresher.models.simple_cnn import simple_cnn
-from thresher.models.vgg import vgg, vgg16
-from thresher.models.wide_resnet import WideResNet
+from thresher.models.vgg import parse_vgg, vgg, vgg16
+from thresher.models.wide_resnet import WideResNet, parse_wide_resnet
 
 __all__ = ["MODELS", "Architecture", "ImageClassifier", "build", "lookup"]
 
 _MNIST = (1, 28, 28)
 _CIFAR = (3, 32, 32)
 _SNIP = "Lee, Ajanthan & Torr 2019; thesis §3.5"
-_WRN = "Zagoruyko & Komodakis 2016; thesis §3.5.3"
-_HE = "He, Zhang, Ren & Sun 2016a, §4.2, shortcuts as in open_lth"
+
+
+@dataclass(frozen=True)
+class _Family:
+    """Networks whose names say what they are: `parse` gives the arguments that `builder` takes, or None."""
+
+    parse: Callable[[str], dict[str, Any] | None]
+    builder: Callable[..., ImageClassifier]
+    input_shape: tuple[int, ...]
+    source: str
+    example: str
+
+
+_FAMILIES = (
+    _Family(parse_mlp, mlp, _MNIST, "Lee, Ajanthan, Gould & Torr 2020; thesis §4.3.1", "mlp-K"),
+    _Family(parse_resnet, ResNet, _CIFAR, "He, Zhang, Ren & Sun 2016a, §4.2", "resnet-20-2"),
+    _Family(parse_wide_resnet, WideResNet, _CIFAR, "Zagoruyko & Komodakis 2016; thesis §3.5.3", "wrn-16-6"),
+    _Family(parse_vgg, vgg, _CIFAR, f"Simonyan & Zisserman 2015; {_SNIP}.3, Table 3.6", "vgg-c-no-norm"),
+)
+
+
+def _of_a_family(name: str) -> Architecture | None:
+    for family in _FAMILIES:
+        arguments = family.parse(name)
+        if arguments is not None:
+            return Architecture(partial(family.builder, **arguments), family.input_shape, 10, family.source)
+    return None
+
+
+def _named(*names: str) -> dict[str, Architecture]:
+    return {name: row for name in names if (row := _of_a_family(name))}
+
 
 MODELS: dict[str, Architecture] = {
     "lenet-300-100": Architecture(lenet_300_100, _MNIST, 10, f"LeCun et al. 1998; {_SNIP}.1"),
     "lenet-5-caffe": Architecture(lenet_5_caffe, _MNIST, 10, f"Caffe examples, Jia et al. 2014; {_SNIP}.1"),
     "alexnet-s": Architecture(partial(alexnet, k=1), _CIFAR, 10, f"{_SNIP}.3, Table 3.5"),
     "alexnet-b": Architecture(partial(alexnet, k=2), _CIFAR, 10, f"{_SNIP}.3, Table 3.5"),
-    "vgg-c": Architecture(
-        partial(vgg, third_kernel=1, num_hidden=2), _CIFAR, 10, f"Simonyan & Zisserman 2015; {_SNIP}.3, Table 3.6"
-    ),
-    "vgg-d": Architecture(
-        partial(vgg, third_kernel=3, num_hidden=2), _CIFAR, 10, f"Simonyan & Zisserman 2015; {_SNIP}.3, Table 3.6"
-    ),
-    "vgg-like": Architecture(
-        partial(vgg, third_kernel=3, num_hidden=1), _CIFAR, 10, f"Zagoruyko 2015; {_SNIP}.3, Table 3.6"
-    ),
+    **_named("vgg-c", "vgg-d", "vgg-like"),
     "vgg16": Architecture(vgg16, _CIFAR, 10, "Frankle & Carbin 2019 (open_lth); Tanaka et al. 2020"),
-    "wrn-16-8": Architecture(partial(WideResNet, depth=16, k=8), _CIFAR, 10, _WRN),
-    "wrn-16-10": Architecture(partial(WideResNet, depth=16, k=10), _CIFAR, 10, _WRN),
-    "wrn-22-8": Architecture(partial(WideResNet, depth=22, k=8), _CIFAR, 10, _WRN),
+    **_named("wrn-16-8", "wrn-16-10", "wrn-22-8"),
     "resnet-8": Architecture(ResNet8, _CIFAR, 10, "Shallue et al. 2019, appendix B; thesis §5.2.1"),
-    "resnet-20": Architecture(partial(ResNet, depth=20), _CIFAR, 10, _HE),
-    "resnet-32": Architecture(partial(ResNet, depth=32), _CIFAR, 10, _HE),
-    "resnet-56": Architecture(partial(ResNet, depth=56), _CIFAR, 10, _HE),
-    "resnet-110": Architecture(partial(ResNet, depth=110), _CIFAR, 10, _HE),
+    **_named("resnet-20", "resnet-32", "resnet-56", "resnet-110"),
     "lstm-s": Architecture(partial(RowRecurrent, cell="lstm", hidden=128), _MNIST, 10, f"{_SNIP}.3"),
     "lstm-b": Architecture(partial(RowRecurrent, cell="lstm", hidden=256), _MNIST, 10, f"{_SNIP}.3"),
     "gru-s": Architecture(partial(RowRecurrent, cell="gru", hidden=128), _MNIST, 10, f"{_SNIP}.3"),
@@ -62,28 +82,21 @@ MODELS: dict[str, Architecture] = {
 
 
 def lookup(name: str) -> Architecture:
-    """The architecture `name` means: a row of `MODELS`, any 'mlp-K' or 'mlp-K-ACTIVATION' (see `mlp`), or any
-    'resnet-DEPTH-K' with K times the filters.
+    """The architecture `name` means: a row of `MODELS`, or a name that says what the network is.
 
-    Raises UnknownNameError, with the near miss, for any other name.
+    'mlp-K[-ACTIVATION]' (`mlp`), 'resnet-DEPTH[-K][-ACTIVATION][-padded]' (`resnet.ResNet`), 'wrn-DEPTH-K'
+    (`wide_resnet.WideResNet`) and 'vgg-c[-ACTIVATION][-no-norm]', also with d and like for c (`vgg.vgg`).
+    Raises UnknownNameError, with the near miss, for any other name; what is no network of its family, such as
+    'resnet-21', is refused when it is built.
 
-    >>> lookup("vgg-c").input_shape
-    (3, 32, 32)
+    >>> lookup("vgg-c").input_shape, lookup("resnet-32-tanh-padded").input_shape
+    ((3, 32, 32), (3, 32, 32))
     """
-    if name in MODELS:
-        return MODELS[name]
-    widened = parse_resnet(name)
-    if widened is not None:
-        depth, k = widened
-        return Architecture(partial(ResNet, depth=depth, k=k), _CIFAR, 10, f"{_HE}; widened as in thesis Table 4.6")
-    parsed = parse_mlp(name)
-    if parsed is None:
-        raise unknown_name(
-            "model", name, [*MODELS, "resnet-20-2", "mlp-K", *(f"mlp-K-{known}" for known in ACTIVATIONS)]
-        )
-    num_layers, activation = parsed
-    builder = partial(mlp, num_layers=num_layers, activation=activation)
-    return Architecture(builder, _MNIST, 10, "Lee, Ajanthan, Gould & Torr 2020; thesis §4.3.1")
+    architecture = MODELS.get(name) or _of_a_family(name)
+    if architecture is None:
+        examples = [family.example for family in _FAMILIES]
+        raise unknown_name("model", name, [*MODELS, *examples, *(f"mlp-K-{known}" for known in ACTIVATIONS)])
+    return architecture
 
 
 def build(

@@ -2,10 +2,10 @@
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional as F
 
 from thresher.models.classifier import ImageClassifier
 from thresher.models.image_shape import check_image, smallest_side
+from thresher.models.shortcut import zero_padded
 
 
 class ResNet8(ImageClassifier):
@@ -52,5 +52,4 @@ class _Block(nn.Module):
 
     def forward(self, inputs: Tensor) -> Tensor:
         residual: Tensor = self.conv2(torch.relu(self.conv1(torch.relu(inputs))))
-        shortcut = inputs[:, :, :: self.stride, :: self.stride]
-        return residual + F.pad(shortcut, (0, 0, 0, 0, 0, self.num_new_channels))
+        return residual + zero_padded(inputs, self.stride, self.num_new_channels)

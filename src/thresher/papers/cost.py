@@ -1,10 +1,12 @@
 """What reproducing a table costs before anything is run."""
 
+import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 from thresher.core.step import Step
 from thresher.experiments import Recipe
+from thresher.models.activation import ACTIVATIONS
 from thresher.papers.published import Budget, Cell, Computed
 from thresher.papers.reproduce import recipes_of
 
@@ -17,12 +19,9 @@ _SECONDS: Mapping[str, float] = {
     "lstm-b": 0.03,
     "gru-s": 0.008,
     "gru-b": 0.03,
-    "mlp-3-tanh": 0.0015,
-    "mlp-5-tanh": 0.0015,
-    "mlp-7-tanh": 0.0015,
-    "mlp-7-linear": 0.0015,
-    "mlp-7-relu": 0.0015,
-    "mlp-7-leaky-relu": 0.0015,
+    "mlp-3": 0.0015,
+    "mlp-5": 0.0015,
+    "mlp-7": 0.0015,
     "resnet-20": 0.2,
     "resnet-20-2": 0.5,
     "resnet-20-4": 1.5,
@@ -40,10 +39,13 @@ _SECONDS: Mapping[str, float] = {
     "vgg-like": 1.0,
     "vgg-c": 1.0,
     "vgg-d": 1.0,
+    "wrn-16-6": 3.0,
     "wrn-16-8": 5.0,
     "wrn-16-10": 8.0,
     "wrn-22-8": 8.0,
 }
+# what a name says of a network beside its size
+_VARIANTS = re.compile(rf"-(?:{'|'.join(ACTIVATIONS)}|padded|no-norm)")
 _SECONDS_COMPUTING: Mapping[str, float] = {
     "masks_by_class": 3.0,
     "masks_by_batch": 5.0,
@@ -78,7 +80,7 @@ def cost_of(cells: Iterable[Cell], budget: Budget, seeds: int) -> Cost:
     recipes = recipes_of(cells, budget, seeds)
     works = [cell.work[budget] for cell in cells]
     computations = {work.computation for work in works if isinstance(work, Computed)}
-    training = sum(_steps(recipe) * _SECONDS[recipe.model] for recipe in recipes)
+    training = sum(_steps(recipe) * _SECONDS[_VARIANTS.sub("", recipe.model)] for recipe in recipes)
     computing = seeds * sum(_SECONDS_COMPUTING[computation.function.__name__] for computation in computations)
     # a smoke run is all overhead
     seconds = float(len(recipes) + seeds * len(computations)) if budget == "smoke" else training + computing

@@ -25,6 +25,17 @@ CIFAR = replace(MNIST, data="cifar-10", batch_size=128, iterations=100_000, deca
 # "when computing connection sensitivity, we always use all examples in the training set"
 ALL_EXAMPLES = 0
 
+# rows of Tables 4.2 and 4.3
+INITIALIZATIONS: dict[str, dict[str, Any]] = {
+    "VS-L": {"initializer": "lecun"},
+    "VS-G": {"initializer": "glorot"},
+    "VS-H": {"initializer": "he"},
+    "LDI": {"initializer": "block-orthogonal"},
+    "LDI-AI": {"initializer": "block-orthogonal", "isometry": "frobenius"},
+}
+# at quick, on CIFAR-10: reading all takes longer than the training
+FEW_EXAMPLES = 1_280
+
 SCORING = "the whole training set scores, a tenth of it set apart for validation"
 TRAINING = (
     "80,000 iterations of batches of 100 on MNIST and 100,000 of 128 on CIFAR-10, learning rate 0.1 divided by 10 "
@@ -35,6 +46,16 @@ LOWEST = "the lowest of the test errors at every 1,000th iteration, as the thesi
 BIASES = (
     "biases are neither scored nor pruned; the authors' code does both. Sparsity is a fraction of the weights alone"
 )
+LDI = "LDI: block-orthogonal convolutions and orthogonal linear layers of gain 1"
+NETWORKS = (
+    "VGG16 is VGG-C, which is what the authors' code builds and the printed orthogonality scores fit; the shortcuts of "
+    "the ResNets are padded with zeros (option A of He et al.), there by averages of 2 × 2 pixels, here by every second"
+)
+ISOMETRY = (
+    "isometry is enforced by projections and conjugate gradients, which come nearer to it than the thesis's gradient "
+    "descent"
+)
+SHORTEN = "hours on two cores: budget full trains it for 100,000 iterations, --steps N with that budget for fewer"
 NO_PRETRAINING = "no recipe trains a network, prunes it by magnitude and trains on what is left"
 
 

@@ -1,5 +1,7 @@
 """Thesis Table 4.4: pruning perceptrons without labels."""
 
+from typing import Any
+
 from thresher.papers.published import Cell, Claim, Printed, PublishedTable
 from thresher.papers.thesis_chapter_4 import (
     ALL_EXAMPLES,
@@ -24,7 +26,7 @@ _ROWS: dict[str, tuple[str, tuple[float, float, float]]] = {
 
 
 def _cell(loss: str, depth: int, error: float) -> Cell:
-    fields = {"score_loss": loss, "score_examples": ALL_EXAMPLES}
+    fields: dict[str, Any] = {"score_loss": loss, "score_examples": ALL_EXAMPLES}
     work = MNIST.work(f"mlp-{depth}-tanh", "snip", 0.9, quick=_QUICK, quantity=lowest_test_error, **fields)
     return Cell(row=_ROWS[loss][0], column=f"K={depth}", printed=Printed(value=error, decimals=2), work=work)
 

@@ -1,14 +1,16 @@
 """How a paper trains, at its own length and at those of a desk and of a test."""
 
+import dataclasses
 from dataclasses import dataclass
 from typing import Any
 
 from thresher.experiments import Recipe
 from thresher.papers.published import Budget, NotRun, Quantity, Trained, Work, final_test_error
+from thresher.papers.shortened import shortened
 from thresher.training.plan import OptimizerName
 
 # 8 × 8 digits are too small for the convolutional networks of the papers, and those too slow for a test
-_READ_DIGITS = ("lenet-300-100", "lstm-s", "gru-s", "resnet-20")
+_READ_DIGITS = ("lenet-300-100", "lstm-s", "gru-s", "resnet-20", "resnet-20-padded")
 _STAND_IN = "lenet-300-100"
 _SMOKE_EXAMPLES = 64
 _SMOKE_ROUNDS = 5
@@ -43,43 +45,44 @@ class TrainingProtocol:
         sparsity: float = 0.0,
         *,
         quick: int | NotRun,
+        quick_score_examples: int | None = None,
         quantity: Quantity = final_test_error,
         **changes: Any,
     ) -> dict[Budget, Work]:
-        """What a cell runs at each budget; `quick` is a number of steps, `changes` are further recipe fields."""
+        """What a cell runs at each budget; `quick` is a number of steps, `changes` are further recipe fields.
+
+        quick_score_examples: how many training examples score at quick, where it takes longer to read all than to
+        train.
+        """
         fields = {"method": method, "sparsity": sparsity, **changes}
+        fewer: dict[str, Any] = {} if quick_score_examples is None else {"score_examples": quick_score_examples}
         return {
             "smoke": Trained(_smoke(model, fields), quantity),
-            "quick": quick if isinstance(quick, NotRun) else Trained(self.recipe(model, quick, fields), quantity),
+            "quick": quick
+            if isinstance(quick, NotRun)
+            else Trained(self.recipe(model, quick, {**fields, **fewer}), quantity),
             "full": Trained(self.recipe(model, self.iterations, fields), quantity),
         }
 
     def recipe(self, model: str, steps: int, fields: dict[str, Any]) -> Recipe:
         """The recipe of `steps` steps, the protocol's fields overruled by `fields`."""
-
-        def shortened(step: int) -> str:
-            return f"{max(1, round(steps * step / self.iterations))}it"
-
-        decay: dict[str, Any] = {"decay": "constant"}
-        if self.decay_every is not None:
-            decay = {"decay": "step", "decay_every": shortened(self.decay_every)}
-        elif self.milestones:
-            decay = {"decay": "step", "milestones": tuple(shortened(step) for step in self.milestones)}
-        own = {
-            "data": self.data,
-            "model": model,
-            "batch_size": self.batch_size,
-            "budget": f"{steps}it",
-            "evaluate_every": f"{min(self.evaluate_every, max(1, steps // 4))}it",
-            "optimizer": self.optimizer,
-            "learning_rate": self.learning_rate,
-            "momentum": self.momentum,
-            "weight_decay": self.weight_decay,
-            "initializer": self.initializer,
-            "augment": self.augment,
-            **decay,
-        }
-        return Recipe(**{**own, **fields})
+        whole = Recipe(
+            data=self.data,
+            model=model,
+            batch_size=self.batch_size,
+            budget=f"{self.iterations}it",
+            evaluate_every=f"{self.evaluate_every}it",
+            optimizer=self.optimizer,
+            learning_rate=self.learning_rate,
+            momentum=self.momentum,
+            weight_decay=self.weight_decay,
+            initializer=self.initializer,
+            augment=self.augment,
+            decay="step" if self.decay_every or self.milestones else "constant",
+            decay_every=None if self.decay_every is None else f"{self.decay_every}it",
+            milestones=tuple(f"{step}it" for step in self.milestones),
+        )
+        return dataclasses.replace(shortened(whole, steps), **fields)
 
 
 def _smoke(model: str, fields: dict[str, Any]) -> Recipe:
