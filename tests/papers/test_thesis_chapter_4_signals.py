@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 import torch
 from safetensors.torch import load_file
+from torch import nn
 from torch.nn.functional import cross_entropy
 
 from thresher.core.prunable import prunable
@@ -252,3 +253,47 @@ def test_sculpted_networks_are_pruned_to_the_size_of_the_base():
     for total, sparsity in sizes.values():
         # the code of the thesis also counts biases, and does not widen the first convolution: 0.4 points at most
         assert sparsity == pytest.approx(1 - base / total, abs=0.004)
+
+
+def test_table_4_3_is_table_4_2_with_other_activations():
+    rectified = {(cell.row, cell.column): cell.work["full"] for cell in PAPERS["thesis/table-4.2"].cells}
+    endings = {"tanh": "tanh", "l-relu": "leaky-relu", "selu": "selu"}
+    cells = PAPERS["thesis/table-4.3"].cells
+    assert len(cells) == 30
+    for cell in cells:
+        network, activation = cell.column.split(", ")
+        ours, theirs = cell.work["full"].recipe, rectified[cell.row, f"{network} error"].recipe
+        assert set(ours.differences(theirs)) == {"model"}
+        assert ours.model.replace(f"-{endings[activation]}", "") == theirs.model
+        with torch.device("meta"):
+            kinds = {type(module) for module in build(ours.model).modules()}
+        assert {"tanh": nn.Tanh, "l-relu": nn.LeakyReLU, "selu": nn.SELU}[activation] in kinds
+        assert nn.ReLU not in kinds
+
+
+def test_wrn16_is_trained_on_tiny_imagenet():
+    cell = PAPERS["thesis/table-4.2"].cell("VS-H", "WRN16 error")
+    recipe = cell.work["full"].recipe
+    assert (recipe.data, recipe.model, recipe.batch_size, recipe.budget) == (
+        "tiny-imagenet",
+        "wrn-16-6",
+        200,
+        "100000it",
+    )
+    assert cell.printed.value == 46.62
+    score = PAPERS["thesis/table-4.2"].cell("VS-H", "WRN16 OS").work["full"]
+    assert (score.computation.data, dict(score.computation.arguments)["model"]) == ("tiny-imagenet", "wrn-16-6")
+
+
+def test_figure_4_8_trains_four_networks_without_normalisation():
+    recipes = {cell.row: cell.work["full"].recipe for cell in PAPERS["thesis/figure-4.8"].cells}
+    assert {row: (r.method, r.sparsity, r.isometry) for row, r in recipes.items()} == {
+        "LDI-Dense": ("dense", 0.0, "none"),
+        "LDI-CS": ("snip", 0.9, "none"),
+        "LDI-CS-AIF": ("snip", 0.9, "frobenius"),
+        "LDI-CS-AIS": ("snip", 0.9, "spectral"),
+    }
+    for recipe in recipes.values():
+        with torch.device("meta"):
+            net = build(recipe.model)
+        assert not any(isinstance(module, nn.BatchNorm2d | nn.BatchNorm1d) for module in net.modules())

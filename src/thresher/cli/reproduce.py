@@ -85,10 +85,10 @@ def reproduce(
     if budget not in BUDGETS:
         raise ArgumentError(f"--budget is one of {', '.join(BUDGETS)}: got {budget!r}")
     chosen: Budget = next(known for known in BUDGETS if known == budget)
-    label = budget
+    label: str = chosen
     if steps is not None:
         table = shortened_table(table, chosen, steps)
-        label = f"{budget}-{steps}it"
+        label = f"{chosen}-{steps}it"
     count = table.seeds[chosen] if seeds is None else seeds
     if count < 1:
         raise ArgumentError(f"--seeds is at least 1: got {seeds}")

@@ -47,9 +47,10 @@ BIASES = (
     "biases are neither scored nor pruned; the authors' code does both. Sparsity is a fraction of the weights alone"
 )
 LDI = "LDI: block-orthogonal convolutions and orthogonal linear layers of gain 1"
-NETWORKS = (
-    "VGG16 is VGG-C, which is what the authors' code builds and the printed orthogonality scores fit; the shortcuts of "
-    "the ResNets are padded with zeros (option A of He et al.), there by averages of 2 × 2 pixels, here by every second"
+VGG = "VGG16 is VGG-C, which is what the authors' code builds and what the orthogonality scores of Table 4.2 fit"
+RESNET = (
+    "the shortcuts of the ResNets are padded with zeros (option A of He et al.); where the image shrinks theirs take "
+    "averages of 2 × 2 pixels, ours every second pixel"
 )
 ISOMETRY = (
     "isometry is enforced by projections and conjugate gradients, which come nearer to it than the thesis's gradient "

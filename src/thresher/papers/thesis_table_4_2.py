@@ -14,11 +14,12 @@ from thresher.papers.thesis_chapter_4 import (
     ISOMETRY,
     LDI,
     LOWEST,
-    NETWORKS,
+    RESNET,
     SCORING,
     SHORTEN,
     SOURCE,
     TRAINING,
+    VGG,
     lowest_test_error,
 )
 from thresher.papers.thesis_chapter_4_signals import orthogonality_score
@@ -94,7 +95,8 @@ TABLE = PublishedTable(
         LDI,
         "a layer's score is taken with the identity of its outputs, the larger side of a tall matrix, as the thesis "
         "has it; a convolution's is that of its flattened kernels",
-        NETWORKS,
+        VGG,
+        RESNET,
         "WRN16 has 6 times the filters and a first stride of 2, as in the authors' code; it is trained on "
         "Tiny-ImageNet in batches of 200",
         SCORING,
