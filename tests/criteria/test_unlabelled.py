@@ -28,12 +28,13 @@ def softmax(z):
     return np.exp(z) / np.exp(z).sum(1, keepdims=True)
 
 
-def test_losses_are_the_cross_entropies_they_say(outputs):
+def test_losses_are_what_they_say(outputs):
     z = outputs.numpy()
     logs = np.log(softmax(z))
     labels = torch.zeros(5, dtype=torch.int64)
     assert float(uniform(outputs, labels)) == pytest.approx(-(logs / 4).sum(1).mean())
-    assert float(prediction_softmax(outputs, labels)) == pytest.approx(-(logs * softmax(z).mean(0)).sum(1).mean())
+    mean = softmax(z).mean(0)
+    assert float(prediction_softmax(outputs, labels)) == pytest.approx(-(mean * np.log(mean)).sum(), rel=1e-12)
     assert float(prediction_raw(outputs, labels)) == pytest.approx(-(logs * z.mean(0)).sum(1).mean())
 
 
@@ -41,11 +42,27 @@ def test_uniform_is_torchs_cross_entropy_to_equal_probabilities(outputs):
     torch.testing.assert_close(uniform(outputs, outputs), cross_entropy(outputs, torch.full((5, 4), 0.25).double()))
 
 
-def test_predictions_are_held_constant_where_they_are_the_target(outputs):
-    z = outputs.numpy()
+def test_the_entropy_of_the_mean_prediction_is_differentiated_whole(outputs):
+    p = softmax(outputs.numpy())
     leaf = outputs.clone().requires_grad_()
     (found,) = torch.autograd.grad(prediction_softmax(leaf, leaf), leaf)
-    np.testing.assert_allclose(found, (softmax(z) - softmax(z).mean(0)) / 5, atol=1e-12)
+    log_mean = np.log(p.mean(0))
+    expected = -p * (log_mean - (p * log_mean).sum(1, keepdims=True)) / 5
+    assert np.abs(expected).max() > 1e-3
+    np.testing.assert_allclose(found, expected, atol=1e-12)
+
+
+def test_a_class_that_nobody_predicts_leaves_the_entropy_finite():
+    leaf = torch.tensor([[0.0, 1.0, -1e4], [2.0, 0.0, -1e4]], requires_grad=True)
+    loss = prediction_softmax(leaf, leaf)
+    (gradient,) = torch.autograd.grad(loss, leaf)
+    two = torch.autograd.functional.jacobian(lambda o: prediction_softmax(o, o), leaf.detach()[:, :2])
+    torch.testing.assert_close(gradient, torch.cat([two, torch.zeros(2, 1)], dim=1))
+
+
+def test_the_raw_prediction_is_held_constant(outputs):
+    z = outputs.numpy()
+    leaf = outputs.clone().requires_grad_()
     (found,) = torch.autograd.grad(prediction_raw(leaf, leaf), leaf)
     np.testing.assert_allclose(found, (softmax(z) * z.mean(0).sum() - z.mean(0)) / 5, atol=1e-12)
 

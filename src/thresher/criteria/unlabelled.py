@@ -1,5 +1,6 @@
 """Losses that need no labels, for any criterion that reads data: what pruning sees when the answers are withheld."""
 
+import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Literal
@@ -27,23 +28,27 @@ def uniform(outputs: Tensor, targets: Tensor) -> Tensor:
 
 
 def prediction_softmax(outputs: Tensor, targets: Tensor) -> Tensor:
-    """The mean cross-entropy of softmax(`outputs`) [B, K] to its own mean over the batch, held constant.
+    """The entropy of the batch's mean prediction: -Σ_k m_k log m_k with m the mean over the batch of softmax [B, K].
 
-    `targets` are ignored; the gradient by the outputs is softmax - its mean. The authors' released code has no
-    label-free losses, so the reading is ours: "the averaged output prediction" takes the place of the target.
+    `targets` are ignored. The authors' released code has no label-free losses, so the reading is ours: "the averaged
+    output prediction" is target and prediction in one. The printed errors come out with it (thesis Table 4.4); with
+    the mean as a constant target for each example's prediction they are those of true labels, which is not printed.
     Source: Lee, Ajanthan, Gould, Torr (2020), section 5.2 (thesis section 4.5.2, "Pred. (softmax)").
 
     >>> round(float(prediction_softmax(torch.zeros(3, 4), torch.zeros(3))), 4)
     1.3863
     """
-    return -(outputs.softmax(1).mean(0).detach() * outputs.log_softmax(1)).sum(1).mean()
+    # in logarithms, so that a class nobody predicts has a gradient
+    log_mean = outputs.log_softmax(1).logsumexp(0) - math.log(len(outputs))
+    return -(log_mean.exp() * log_mean).sum()
 
 
 def prediction_raw(outputs: Tensor, targets: Tensor) -> Tensor:
     """The mean cross-entropy of softmax(`outputs`) [B, K] to the batch's mean raw output, held constant.
 
     `targets` are ignored. The mean of raw outputs is no distribution: the loss may be negative, and its gradient by
-    the outputs is softmax · Σt - t with t that mean. The reading is ours, as for `prediction_softmax`.
+    the outputs is softmax · Σt - t with t that mean. The reading is ours; the entropy of softmax(mean raw output), the
+    counterpart of `prediction_softmax`, leads to the same errors.
     Source: Lee, Ajanthan, Gould, Torr (2020), section 5.2 (thesis section 4.5.2, "Pred. (raw)").
 
     >>> round(float(prediction_raw(torch.ones(3, 4), torch.zeros(3))), 4)
