@@ -7,6 +7,7 @@ from thresher.core.errors import ArgumentError
 from thresher.experiments.points import grid
 from thresher.experiments.protocol import protocol
 from thresher.experiments.recipe import Recipe
+from thresher.experiments.task import OF_PRUNING
 
 
 def comparison(
@@ -44,30 +45,10 @@ def comparison(
     for seed in range(seeds):
         for name in data:
             base = {**protocol(name), "data": name, "seed": seed, **given}
-            unpruned = {field: value for field, value in base.items() if field not in _OF_PRUNING}
+            unpruned = {field: value for field, value in base.items() if field not in OF_PRUNING}
             for model in models:
                 cells = grid({**unpruned, "model": model}, method=["dense"])
                 if pruning:
                     cells += grid({**base, "model": model}, method=pruning, sparsity=list(sparsities))
                 points |= {recipe.hash: recipe for recipe in cells}
     return tuple(points.values())
-
-
-# what says nothing, or is refused, for the dense network: without it, it is one run however it is pruned
-_OF_PRUNING = (
-    "allocation",
-    "pattern",
-    "schedule",
-    "rounds",
-    "protect",
-    "on_collapse",
-    "score_examples",
-    "score_loss",
-    "score_data",
-    "isometry",
-    "perturb",
-    "reinitialize",
-    "reinitialize_by",
-    "holding",
-    "engine",
-)

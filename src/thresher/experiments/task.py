@@ -2,12 +2,14 @@
 
 from thresher.experiments.recipe import Recipe
 
-# what makes a network sparse, what computes it, and the seed: all else is the task
-NOT_THE_TASK = {
-    *("method", "sparsity", "allocation", "pattern", "schedule", "rounds", "protect", "on_collapse"),
+# how a network is made sparse and then computed: it says nothing of a dense one, or is refused there
+OF_PRUNING = {
+    *("allocation", "pattern", "schedule", "rounds", "protect", "on_collapse"),
     *("score_examples", "score_loss", "score_data", "reinitialize", "reinitialize_by", "isometry", "perturb"),
-    *("holding", "engine", "seed"),
+    *("holding", "engine"),
 }
+# all else is the task
+NOT_THE_TASK = OF_PRUNING | {"method", "sparsity", "seed"}
 
 
 def same_task(one: Recipe, other: Recipe) -> bool:
