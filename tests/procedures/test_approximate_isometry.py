@@ -8,7 +8,7 @@ from thresher.core.errors import ArgumentError, NonFiniteError
 from thresher.core.mask import Mask
 from thresher.initializers import Orthogonal
 from thresher.layers import sparsify
-from thresher.procedures.approximate_isometry import _schatten, approximate_isometry_
+from thresher.procedures.approximate_isometry import _lowest, _schatten, approximate_isometry_
 from thresher.procedures.orthogonality import orthogonality
 
 
@@ -216,3 +216,41 @@ def test_weights_that_are_not_finite_and_norms_unknown_are_refused_before_anythi
     with pytest.raises(ArgumentError, match="norm is"):
         approximate_isometry_(model, norm="fro")
     assert torch.equal(model[0].weight, before)
+
+
+def test_what_the_steps_add_up_to_is_what_it_would_be_anew(monkeypatch):
+    ends = []
+    for every in (10, 1):
+        monkeypatch.setattr("thresher.procedures.approximate_isometry._CHECK_EVERY", every)
+        monkeypatch.setattr("thresher.procedures.approximate_isometry._GAIN", -1.0)  # nothing is given up
+        layer = orthogonal(nn.Linear(30, 30).double())
+        approximate_isometry_(layer, random_mask(layer, 0.3), steps=9, tolerance=1e-12)
+        ends.append(layer.weight.detach().clone())
+    torch.testing.assert_close(ends[0], ends[1], rtol=0, atol=1e-10)
+
+
+def test_a_small_tolerance_is_met_in_float64():
+    ends = []
+    for tolerance in (1e-9, 1e-3):
+        layer = orthogonal(nn.Linear(30, 30).double())
+        _, after = approximate_isometry_(layer, random_mask(layer, 0.6), tolerance=tolerance)
+        ends.append(after.score)
+    assert ends[0] < 1e-8
+    assert 1e-8 < ends[1] < 1e-3 * 30**0.5
+
+
+@pytest.mark.parametrize(
+    ("coefficients", "place"),
+    [
+        ([5.0, -4.0, 2.0, 0.0, 1e-9], 1.0),  # 2 (t - 1)² + 3, and next to nothing beyond
+        ([1.0, 0.0, -2.0, 0.0, 1.0], 1.0),  # (t² - 1)²
+        ([1.0, 4.0, 6.0, 4.0, 1.0], 0.0),  # (t + 1)⁴: every step forward is worse
+        ([0.0, 0.0, 0.0, 0.0, 0.0], 0.0),
+        # stationary at 1e80, 2e80 and 3e80, where its values overflow
+        ([0.0, -24e230, 22e150, -8e70, 1e-10], 0.0),
+        ([1e-14, 0.0, 1e-20, -1e-30, 0.0], 0.0),  # rounding alone: its stationary points lie beyond all numbers
+    ],
+)
+def test_the_step_is_the_lowest_place_ahead(coefficients, place):
+    found = _lowest(torch.tensor([coefficients], dtype=torch.float64))
+    assert found.tolist() == pytest.approx([place], abs=1e-6)
