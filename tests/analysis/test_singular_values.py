@@ -65,6 +65,22 @@ def test_a_map_of_one_singular_value_stops_at_once(monkeypatch):
     assert found.std == pytest.approx(0.0, abs=1e-6)
 
 
+@pytest.mark.parametrize("rows", [512, 0])
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+def test_what_is_rounding_beside_the_largest_is_zero(rows, dtype, monkeypatch):
+    monkeypatch.setattr(module, "_ROWS", rows)
+    tiny = 100 * torch.finfo(dtype).eps  # some way above rounding
+    spectrum = torch.tensor([3.0, 1.0, tiny, 0.0, 0.0], dtype=torch.float64)
+    matrices, _, _ = linear_maps((5, 9), spectrum=spectrum)
+    inputs = torch.randn(3, 9, dtype=dtype, requires_grad=True)
+    found = singular_values((matrices.to(dtype) @ inputs.unsqueeze(2)).squeeze(2), inputs, generator(0, "test"))
+    assert found.min == 0.0
+    assert found.condition_number == math.inf
+    assert found.max == pytest.approx(3.0, rel=1e-5)
+    values = found.values.sort(descending=True).values
+    assert int((values > 0).sum()) >= 9  # three an example: the third is small, and no rounding
+
+
 def test_parts_weigh_by_their_examples():
     one = SingularValues(torch.tensor([1.0, 3.0]).double(), torch.tensor([0.5, 0.5]).double(), 1, True)
     three = SingularValues(torch.tensor([4.0]).double(), torch.ones(1).double(), 3, False)

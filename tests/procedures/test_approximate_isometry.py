@@ -6,7 +6,7 @@ from torch import nn
 
 from thresher.core.errors import ArgumentError, NonFiniteError
 from thresher.core.mask import Mask
-from thresher.initializers import Orthogonal
+from thresher.initializers import DeltaOrthogonal, Orthogonal
 from thresher.layers import sparsify
 from thresher.procedures.approximate_isometry import _lowest, _schatten, approximate_isometry_
 from thresher.procedures.orthogonality import orthogonality
@@ -216,6 +216,59 @@ def test_weights_that_are_not_finite_and_norms_unknown_are_refused_before_anythi
     with pytest.raises(ArgumentError, match="norm is"):
         approximate_isometry_(model, norm="fro")
     assert torch.equal(model[0].weight, before)
+
+
+@pytest.mark.parametrize("norm", ["frobenius", "spectral"])
+@pytest.mark.parametrize("scale", [1e-20, 1e-3, 1e3, 1e15])
+def test_how_long_the_weights_are_does_not_matter(scale, norm):
+    layer = orthogonal(nn.Linear(40, 30).double())
+    mask = random_mask(layer, 0.3)
+    scaled = nn.Linear(40, 30).double()
+    scaled.weight.data.copy_(layer.weight * scale)
+    _, expected = approximate_isometry_(layer, mask, norm=norm)
+    _, found = approximate_isometry_(scaled, mask, norm=norm)
+    assert expected.score < 0.05
+    assert found.score == pytest.approx(expected.score, abs=5e-3)
+
+
+def test_rows_of_very_different_lengths_come_near_isometry_too():
+    layer = nn.Linear(100, 100)
+    layer.weight.data[50:] *= 1e6
+    _, after = approximate_isometry_(layer, random_mask(layer, 0.3))
+    assert after.score < 0.02
+
+
+@pytest.mark.parametrize("start", ["constant", "rank 3", "equal rows"])
+def test_singular_values_that_are_exactly_zero_are_raised(start):
+    layer = orthogonal(nn.Linear(20, 20))
+    with torch.no_grad():
+        if start == "constant":
+            layer.weight.fill_(0.05)
+        elif start == "rank 3":
+            layer.weight.zero_()
+            layer.weight[:3, :3] = torch.eye(3)
+        else:
+            layer.weight[1] = layer.weight[0]
+    keep = Mask({"weight": torch.ones(20, 20, dtype=torch.bool)})
+    before, after = approximate_isometry_(layer, keep)
+    assert before.score > 0.9
+    assert after.floor == 0.0
+    assert after.score < 1e-3 * 20**0.5  # the tolerance
+
+
+def test_the_first_delta_orthogonal_convolution_is_repaired():
+    layer = nn.Conv2d(3, 64, 3)
+    DeltaOrthogonal().initialize_(layer, torch.Generator().manual_seed(0))
+    _, after = approximate_isometry_(layer, random_mask(layer, 0.2))
+    assert after.score < 0.01
+
+
+def test_the_score_afterwards_is_that_of_the_weights_as_they_are_kept():
+    layer = orthogonal(nn.Linear(30, 30)).to(torch.bfloat16)
+    mask = random_mask(layer, 0.4)
+    _, after = approximate_isometry_(layer, mask)
+    assert after.score == pytest.approx(orthogonality(layer, mask).score, rel=1e-6)
+    assert after.score > 0.01  # eight bits
 
 
 def test_what_the_steps_add_up_to_is_what_it_would_be_anew(monkeypatch):

@@ -84,20 +84,29 @@ def singular_values(outputs: Tensor, inputs: Tensor, generator: torch.Generator)
     outputs [B, …] and inputs [B, …] belong to B examples that do not meet. Where the Jacobian is small it is written
     out, a backward pass a row, and decomposed in float64. Otherwise Golub-Kahan bidiagonalization from a random
     vector (drawn from `generator`), with full reorthogonalization, gives 30 quadrature nodes an example: their mean
-    over random vectors is that of the singular values.
+    over random vectors is that of the singular values. What is rounding beside an example's largest is zero, as in
+    numerical rank: below ε · longer side · largest.
     Raises NonFiniteError if a derivative is not finite.
     Cost: a backward pass per row, or 60 forward and backward passes.
     Source: Golub and Kahan (1965); the quadrature is that of Golub and Meurant (1994), with random vectors as in
     Ubaru, Chen, Saad (2017).
     """
     if rows_fit(outputs[0].numel(), inputs[0].numel()):
-        rows = _rows(outputs, inputs).double()
+        rows = _rows(outputs, inputs)
         _require_finite(rows)
-        values = torch.linalg.svdvals(rows).flatten()
+        values = _above_rounding(torch.linalg.svdvals(rows.double()), outputs, inputs).flatten()
         return SingularValues(values, torch.full_like(values, 1 / len(values)), len(inputs), exact=True)
     nodes, weights = _quadrature(outputs, inputs, generator)
+    nodes = _above_rounding(nodes, outputs, inputs)
     seen = weights > 1e-12  # the others belong to directions that the vector has no part in
     return SingularValues(nodes[seen], weights[seen] / weights[seen].sum(), len(inputs), exact=False)
+
+
+def _above_rounding(values: Tensor, outputs: Tensor, inputs: Tensor) -> Tensor:
+    """`values` [B, k], largest first, with zeros for what is rounding beside the largest of its example."""
+    longer = max(outputs[0].numel(), inputs[0].numel())
+    least = torch.finfo(inputs.dtype).eps * longer * values[:, :1]
+    return torch.where(values > least, values, 0.0)
 
 
 def _rows(outputs: Tensor, inputs: Tensor) -> Tensor:

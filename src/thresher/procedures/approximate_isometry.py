@@ -12,6 +12,7 @@ from thresher.procedures.orthogonality import Maps, Norm, Orthogonality, check_n
 
 _PROJECTIONS, _OVERSTEP = 30, 1.8
 _CHECK_EVERY, _GAIN = 10, 0.01  # a matrix that improves by less than this in so many steps is left
+_NOISE = 1e-4  # of a matrix's length
 _FINE = 1e-4  # a tolerance below this asks for float64; else float32 gets there in half the time
 
 
@@ -35,6 +36,10 @@ def approximate_isometry_(
     neither ends above where it started. "frobenius" is the better choice, in the spectral norm too: that norm has
     nothing to say of the other directions once one is without support. Layers of equal shape go in one batch.
 
+    Before all that a matrix is brought to the length of an orthogonal one, and its kept entries are shaken by a
+    ten-thousandth of it, always alike: a singular value that is exactly zero, as in the first of delta-orthogonal
+    convolutions, would stay so.
+
     Source: thesis equation 4.8 (Lee 2021). Departures: its sum of norms over layers has no terms in common, and each
     norm the minimisers of its square, which is smooth at zero where the norm is not; its 10,000 steps of gradient
     descent at rate 0.1 stop at about 0.2 a layer, going to and fro. A layer whose kept weights are all zero stays zero.
@@ -57,8 +62,8 @@ def approximate_isometry_(
     weights = kept_weights(model, mask)
     repaired = _repaired(weights, norm, steps, tolerance)
     repaired = {n: r if r.score(norm) < weights[n].score(norm) else weights[n] for n, r in repaired.items()}
-    _write_(model, repaired)
-    return measured(weights, norm), measured(repaired, norm)
+    written = _write_(model, repaired)
+    return measured(weights, norm), measured(written, norm)
 
 
 def _repaired(weights: dict[str, Maps], norm: Norm, steps: int, tolerance: float) -> dict[str, Maps]:
@@ -74,7 +79,7 @@ def _repaired(weights: dict[str, Maps], norm: Norm, steps: int, tolerance: float
         keep = torch.cat([maps.keep.mT if maps.tall else maps.keep for maps in batch])
         floor = start.new_tensor([floor for maps in batch for floor in maps.floors(norm)])
         dtype = torch.float32 if tolerance >= _FINE else start.dtype
-        projected = _projected(start.to(dtype), keep)
+        projected = _projected(_generic(start, keep).to(dtype), keep)
         descend = _conjugate_gradients if norm == "frobenius" else _schatten_descent
         ended = descend(projected, keep, steps, floor, tolerance * start.shape[1] ** 0.5).to(start.dtype)
         for name, part in zip(names, torch.split(ended, [len(maps.missing) for maps in batch]), strict=True):
@@ -82,15 +87,35 @@ def _repaired(weights: dict[str, Maps], norm: Norm, steps: int, tolerance: float
     return done
 
 
-def _write_(model: nn.Module, weights: dict[str, Maps]) -> None:
+def _write_(model: nn.Module, weights: dict[str, Maps]) -> dict[str, Maps]:
+    """`weights` put into the model, and as they are there: rounded to the dtype of their parameters."""
     modules = dict(model.named_modules())
+    written = {}
     for name, maps in weights.items():
         prefix, _, own = name.rpartition(".")
-        module, value = modules[prefix], maps.matrices.reshape(maps.shape)
+        module = modules[prefix]
+        parameter = module.get_parameter(own)
+        value = maps.matrices.to(parameter.dtype)
+        written[name] = replace(maps, matrices=value.to(maps.matrices.dtype))
+        value = value.reshape(maps.shape)
         if isinstance(module, SparseLayer) and own in module.sparse_weights:
             value = module.gathered(own, value)
-        parameter = module.get_parameter(own)
-        parameter.copy_(value.to(parameter.dtype))
+        parameter.copy_(value)
+    return written
+
+
+def _generic(g: Tensor, keep: Tensor) -> Tensor:
+    """G at the length of an orthogonal matrix, its kept entries shaken a little, matrices of zeros left alone.
+
+    The nearest orthogonal matrix does not depend on length, but rounding does; and descent leaves a singular value
+    that is exactly zero where it is, as in the first of delta-orthogonal convolutions.
+    """
+    lengths = torch.linalg.matrix_norm(g)[:, None, None]
+    noise = torch.randn(g.shape[1:], generator=torch.Generator().manual_seed(0), dtype=g.dtype).to(g.device)
+    noise = noise * (_NOISE / noise.numel() ** 0.5)
+    rank = torch.minimum(keep.any(2).sum(1), keep.any(1).sum(1))  # as far as empty rows and columns tell
+    shaken = g / lengths.clamp_min(torch.finfo(g.dtype).tiny) + noise * keep
+    return torch.where(lengths > 0, rank.sqrt()[:, None, None] * shaken, 0.0)
 
 
 def _projected(g: Tensor, keep: Tensor) -> Tensor:
