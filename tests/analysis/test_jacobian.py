@@ -206,11 +206,33 @@ def test_weights_that_are_not_finite_are_named(value):
         jacobian_singular_values(model, data_of((3,)))
 
 
-def test_inputs_that_are_not_finite_are_refused():
-    with pytest.raises(NonFiniteError, match="derivative by the inputs is NaN or infinite"):
-        jacobian_singular_values(
-            nn.Sequential(nn.Linear(2, 2), nn.Tanh()), [(torch.full((1, 2), float("nan")), torch.zeros(1))]
-        )
+@pytest.mark.parametrize("value", [float("nan"), float("inf")])
+@pytest.mark.parametrize("examples", [1, 3])
+@pytest.mark.parametrize("layer", [nn.Tanh(), nn.ReLU(), nn.Identity()])  # two of which have a slope at NaN
+def test_inputs_that_are_not_finite_are_counted(layer, examples, value):
+    inputs = torch.zeros(examples, 2)
+    inputs[0, 1] = value
+    with pytest.raises(NonFiniteError, match=f"^1 of {2 * examples} inputs of a batch are NaN or infinite"):
+        jacobian_singular_values(nn.Sequential(nn.Linear(2, 2), layer), [(inputs, torch.zeros(examples))])
+
+
+class Root(nn.Linear):
+    def forward(self, x):
+        return super().forward(x.sqrt())
+
+
+@pytest.mark.parametrize("examples", [1, 3])
+def test_a_function_without_a_slope_does_not_pass_for_one_that_mixes_examples(examples):
+    with pytest.raises(NonFiniteError, match=r"by the inputs is NaN or infinite: .*functions without a slope there"):
+        jacobian_singular_values(Root(2, 2), [(torch.zeros(examples, 2), torch.zeros(examples))])
+
+
+@pytest.mark.parametrize("examples", [1, 3])
+def test_batch_normalization_without_running_statistics_is_named_whatever_the_batch(examples):
+    model = nn.Sequential(nn.Linear(3, 2), nn.BatchNorm1d(2, track_running_stats=False), nn.InstanceNorm1d(2))
+    said = r"\(1: batch normalization without running statistics\).*build it with track_running_stats=True"
+    with pytest.raises(ArgumentError, match=said):
+        jacobian_singular_values(model, data_of((3,), (examples,)))
 
 
 def test_no_data_and_a_foreign_mask_are_refused():

@@ -9,6 +9,9 @@ from thresher.analysis import singular_values as pooling
 from thresher.analysis.jacobian import jacobian_singular_values
 from thresher.analysis.layerwise_jacobian import layerwise_jacobian
 from thresher.core import Mask, prunable
+from thresher.core.errors import ArgumentError, NonFiniteError
+from thresher.layers import densify, sparsify
+from thresher.models import build
 
 
 @pytest.fixture
@@ -59,7 +62,7 @@ class Residual(nn.Module):
         return self.last(self.second(self.first(x) + x) + self.shortcut(x))
 
 
-def test_a_skip_connection_is_not_in_a_layer_and_a_shortcut_is_left_out(data):
+def test_a_skip_connection_is_not_in_a_layer_and_of_two_side_by_side_the_first_is_left_out(data):
     torch.manual_seed(0)
     model = Residual()
     found = layerwise_jacobian(model, data)
@@ -68,6 +71,39 @@ def test_a_skip_connection_is_not_in_a_layer_and_a_shortcut_is_left_out(data):
     for name in ("first", "last"):
         expected = torch.linalg.svdvals(getattr(model, name).weight.detach().double())
         torch.testing.assert_close(found[name].values[: len(expected)], expected)
+
+
+def test_in_our_resnets_the_convolution_beside_a_shortcut_with_weights_is_left_out():
+    torch.manual_seed(0)
+    model = build("wrn-10-1")
+    found = layerwise_jacobian(model, [(torch.randn(1, 3, 8, 8), torch.zeros(1))])
+    names = {name.removesuffix(".weight") for name in prunable(model)}
+    # the shortcut of the first block is the identity
+    assert names - found.keys() == {"stage2.0.conv2", "stage3.0.conv2"}
+    assert {"stage2.0.shortcut", "stage3.0.shortcut"} < found.keys()
+
+
+def test_a_sparse_layer_is_to_be_densified_even_beside_dense_ones(net, data):
+    mask = random_mask(net)
+    part = Mask({"2.weight": mask["2.weight"]})
+    half = sparsify(net, part, "always")
+    for model, names in ((sparsify(net, mask, "always"), "0, 2, 4"), (half, "2")):
+        with pytest.raises(ArgumentError, match=rf"dense model, and {names} store kept weights only: pass th\.densify"):
+            layerwise_jacobian(model, data)
+    found, expected = layerwise_jacobian(densify(half), data), layerwise_jacobian(net, data, mask=part)
+    for name in expected:
+        torch.testing.assert_close(found[name].values, expected[name].values)
+
+
+def test_inputs_that_are_not_finite_and_statistics_of_the_batch_are_refused(net):
+    inputs = torch.zeros(3, 4)
+    inputs[1, 2] = float("nan")
+    with pytest.raises(NonFiniteError, match="1 of 12 inputs of a batch are NaN or infinite"):
+        layerwise_jacobian(net, [(inputs, torch.zeros(3))])
+    with pytest.raises(ArgumentError, match=r"\(5: batch normalization without running statistics\)"):
+        layerwise_jacobian(
+            nn.Sequential(*net, nn.BatchNorm1d(3, track_running_stats=False)), [(torch.ones(1, 4), torch.zeros(1))]
+        )
 
 
 def test_a_layer_that_runs_twice_is_left_out(data):

@@ -12,7 +12,7 @@ NUMPY = {
     "linear": lambda h: h,
     "tanh": np.tanh,
     "relu": lambda h: np.maximum(h, 0),
-    "leaky-relu": lambda h: np.where(h > 0, h, 0.01 * h),
+    "leaky-relu": lambda h: np.where(h > 0, h, 0.2 * h),
     "selu": lambda h: 1.0507009873554805 * np.where(h > 0, h, 1.6732632423543772 * np.expm1(np.minimum(h, 0))),
     "gelu": lambda h: h * np.vectorize(math.erf)(h / math.sqrt(2)) / 2 + h / 2,
 }
@@ -27,7 +27,7 @@ def test_expectations_are_those_of_closed_forms(q):
     assert at.square == pytest.approx(square, rel=1e-12)
     assert at.derivative_square == pytest.approx(4 / math.pi / root, rel=1e-12)
     assert at.square_slope == pytest.approx(4 / math.pi / (1 + 2 * q) / root, rel=1e-10)
-    for slope, name in ((0.0, "relu"), (0.01, "leaky-relu"), (1.0, "linear")):
+    for slope, name in ((0.0, "relu"), (0.2, "leaky-relu"), (1.0, "linear")):
         at = _Moments(name, (0.0,)).of(q)
         half = (1 + slope**2) / 2
         assert (at.square, at.derivative_square, at.square_slope) == pytest.approx((half * q, half, half), rel=1e-13)
@@ -71,7 +71,7 @@ def test_the_variance_is_where_the_recursion_ends(name, weight_std, bias_std):
 
 @pytest.mark.parametrize(
     ("name", "weight_std", "bias_std"),
-    [("tanh", 1.5, 0.3), ("relu", 1.3, 0.4), ("leaky-relu", 1.3, 0.4), ("selu", 1.0, 0.1), ("gelu", 1.3, 0.5)],
+    [("tanh", 1.5, 0.3), ("relu", 1.3, 0.4), ("leaky-relu", 1.2, 0.4), ("selu", 1.0, 0.1), ("gelu", 1.3, 0.5)],
 )
 @pytest.mark.parametrize("sparsity", [0.0, 0.5])
 def test_a_wide_random_network_does_what_is_said_of_it(name, weight_std, bias_std, sparsity):
@@ -156,8 +156,8 @@ def test_the_critical_gain_is_critical_at_any_sparsity(name, bias_std):
 def test_closed_forms_of_the_critical_gain():
     assert critical_gain("linear") == pytest.approx(1, rel=1e-12)
     assert critical_gain("relu") == pytest.approx(math.sqrt(2), rel=1e-12)
-    assert critical_gain("leaky-relu") == pytest.approx(math.sqrt(2 / 1.0001), rel=1e-12)
-    assert critical_gain(lambda h: F.leaky_relu(h, 0.2)) == pytest.approx(math.sqrt(2 / 1.04), rel=1e-12)
+    assert critical_gain("leaky-relu") == pytest.approx(math.sqrt(2 / 1.04), rel=1e-12)
+    assert critical_gain(lambda h: F.leaky_relu(h, 0.5)) == pytest.approx(math.sqrt(2 / 1.25), rel=1e-12)
     assert critical_gain(torch.erf) == pytest.approx(math.sqrt(math.pi) / 2, rel=1e-12)  # erf'(0) = 2/√π
 
 
@@ -188,13 +188,20 @@ def test_kinks_are_named_or_missed():
         (lambda h: (h > 0) * (h + 1), "a function that jumps"),
         (lambda h: h.detach(), "requires_grad=False"),
         (lambda h: h.sum(), r"it gave \[\] for"),
+        (lambda h: 3.0, "for a tensor it gave a float"),
+        (lambda h: None, "for a tensor it gave a NoneType"),
+        (3, "a name or an elementwise function: got 3"),
         (torch.sqrt, "not finite"),
+        (lambda h: h**9, None),
+        (lambda h: h**20, "too steep: at variance .* is beyond float64"),
+        (torch.sinh, "too steep: at variance"),
+        (lambda h: 1e200 * h, "too steep: at variance 1 its mean square"),
         (torch.exp, None),
     ],
 )
 def test_functions_that_will_not_do(function, said):
     if said is None:
-        assert mean_field(function, 0.3).chi > 0
+        assert 0 < mean_field(function, 0.3).chi < math.inf
         return
     with pytest.raises(ArgumentError, match=said):
         mean_field(function, 1.0)
@@ -206,6 +213,12 @@ def test_functions_that_will_not_do(function, said):
         ({"weight_std": 0.0}, "weight_std is positive"),
         ({"weight_std": math.nan}, "weight_std is positive"),
         ({"weight_std": 1.0, "bias_std": -0.1}, "bias_std not negative"),
+        ({"weight_std": 1e200}, "their squares are finite: got 1e.200"),
+        ({"weight_std": 1.0, "bias_std": 1e200}, "their squares are finite"),
+        ({"weight_std": "x"}, "weight_std is a number: got 'x'"),
+        ({"weight_std": None}, "weight_std is a number: got None"),
+        ({"weight_std": 1.0, "bias_std": "x"}, "bias_std is a number: got 'x'"),
+        ({"weight_std": 1.0, "sparsity": "x"}, "sparsity is a number: got 'x'"),
         ({"weight_std": 1.0, "sparsity": 1.0}, r"sparsity is the fraction removed, in \[0, 1\)"),
     ],
 )
@@ -214,7 +227,21 @@ def test_arguments_out_of_range(arguments, said):
         mean_field("tanh", **arguments)
 
 
+def test_the_numbers_of_numpy_are_numbers():
+    assert mean_field("tanh", np.float32(1.5), np.float64(0.25)) == mean_field("tanh", 1.5, 0.25)
+
+
+def test_the_closed_form_holds_as_far_as_float64_reaches():
+    # E[sinh(√q z)²] = (e^2q - 1)/2 and E[cosh(√q z)²] = (e^2q + 1)/2
+    at = _Moments(torch.sinh, (0.0,)).of(4.0)
+    assert (at.square, at.derivative_square) == pytest.approx(((math.exp(8) - 1) / 2, (math.exp(8) + 1) / 2), rel=1e-9)
+
+
 def test_names_and_sparsity_of_the_gain_are_checked():
+    with pytest.raises(ArgumentError, match="bias_std is a number: got 'x'"):
+        critical_gain("tanh", "x")
+    with pytest.raises(ArgumentError, match=r"bias_std not negative.*got 1\.0 and -1\.0"):
+        critical_gain("tanh", -1.0)
     with pytest.raises(UnknownNameError, match="did you mean 'tanh'"):
         mean_field("tahn", 1.0)
     with pytest.raises(ArgumentError, match="sparsity is the fraction removed"):

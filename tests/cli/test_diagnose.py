@@ -232,7 +232,10 @@ def test_files_that_are_something_else_are_refused(call, tmp_path, finished):
         ((*PRUNED, "--trained"), "--trained is for a run directory"),
         (("--data", "digits", "--batches", "a:b"), "--data and --batches each say .* give one"),
         (("--input-shape", "3,8,8", "--batches", "a:b"), "--batches and --input-shape each say .* give one"),
-        (("--model", "lenet-300-100", "--method", "snip", "--input-shape", "1,8,8"), "leave out --input-shape"),
+        (
+            ("--model", "lenet-300-100", "--method", "snip", "--input-shape", "1,8,8"),
+            "prune .* --mask.*leave out --input-shape",
+        ),
         (("--model", "lenet-300-100", "--mask", "m", "--input-shape", "1,8,x"), "written '3x32x32': got '1,8,x'"),
         ((*FRESH, "--mask", "m", "--initializer", "normal:-1"), "variance of the weights.*got '-1'"),
         ((*PRUNED, "--device", "abacus"), "device 'abacus' cannot be used here"),

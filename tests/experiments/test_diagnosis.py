@@ -140,6 +140,36 @@ def test_a_network_that_is_cut_in_two_is_diagnosed_and_says_so(net, mask, data):
     json.dumps(found, allow_nan=False)
 
 
+def test_answers_that_no_path_reaches_are_counted_and_hidden_units_are_not(net, mask, data):
+    keep = {name: torch.ones_like(kept) for name, kept in mask.items()}
+    keep["4.weight"][2] = False
+    assert diagnose(net, Mask(keep), data).report["answers_cut_off"] == 1
+    inner = torch.ones_like(keep["0.weight"])
+    inner[:3] = False
+    assert diagnose(net, Mask({"0.weight": inner}), data).report["answers_cut_off"] == 0
+
+
+def test_normalization_that_saw_no_batch_is_told_from_one_that_did(data):
+    net = nn.Sequential(nn.Linear(8, 6), nn.BatchNorm1d(6), nn.ReLU(), nn.Linear(6, 3))
+    mask = Mask({"0.weight": torch.arange(48).view(6, 8) % 2 == 0})
+    assert diagnose(net, mask, data).report["unsettled_normalization"]
+    net(data[0][0])
+    assert not diagnose(net, mask, data).report["unsettled_normalization"]
+    net[1].num_batches_tracked.zero_()  # as after a checkpoint from before batches were counted
+    assert not diagnose(net, mask, data).report["unsettled_normalization"]
+
+
+def test_layers_say_how_many_jacobians_were_looked_at_and_whether_wholly(net, mask, data):
+    wide = nn.Sequential(
+        nn.Linear(8, 600), nn.Linear(600, 600), nn.Linear(600, 3)
+    )  # beyond 512 rows they are estimated
+    keep = torch.ones(600, 600, dtype=torch.bool)
+    (row,) = diagnose(wide, Mask({"1.weight": keep}), data).report["layers"]
+    assert (row["jacobian"]["exact"], row["jacobian"]["examples"]) == (False, 16)
+    for row in diagnose(net, mask, data).report["layers"]:
+        assert (row["jacobian"]["exact"], row["jacobian"]["examples"]) == (True, 16)
+
+
 def test_no_examples_and_another_models_mask_are_refused(net, mask, data):
     with pytest.raises(DataError):
         diagnose(net, mask, [])

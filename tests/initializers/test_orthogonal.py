@@ -1,5 +1,6 @@
 import math
 
+import numpy as np
 import pytest
 import torch
 from torch import nn
@@ -8,6 +9,7 @@ from thresher.analysis.mean_field import critical_gain
 from thresher.core.errors import ArgumentError, UnknownNameError
 from thresher.initializers import INITIALIZERS, Initialized, Orthogonal
 from thresher.initializers.orthogonal import GAINS
+from thresher.models.activation import activation_called
 
 
 def seeded(seed=0):
@@ -101,9 +103,16 @@ def test_gains_in_closed_form_and_in_the_table():
         "linear": 1.0,
         "tanh": 1.0,
         "relu": 1.414214,
-        "leaky-relu": 1.414143,
+        "leaky-relu": 1.38675,
     }
     assert (INITIALIZERS["orthogonal"], INITIALIZERS["orthogonal:relu"]) == (Orthogonal(1.0), Orthogonal("relu"))
+
+
+def test_the_slope_of_leaky_relu_is_that_of_our_models():
+    # E[φ'²] is the mean square of the slopes left and right of 0: gain² times it is 1
+    function = activation_called("leaky-relu", "a model")().double()
+    left, right = np.diff(function(torch.tensor([-1.0, 0.0, 1.0], dtype=torch.float64)).numpy())
+    assert GAINS["leaky-relu"] ** 2 * (left**2 + right**2) / 2 == pytest.approx(1, rel=1e-12)
 
 
 def test_the_generator_alone_decides_and_the_dtype_stays():
@@ -143,3 +152,10 @@ def test_a_gain_is_positive(gain):
 def test_an_unknown_activation_is_named():
     with pytest.raises(UnknownNameError, match="unknown activation 'rellu': did you mean 'relu'"):
         Orthogonal("rellu")
+
+
+def test_for_an_activation_without_a_row_it_says_where_its_gain_comes_from():
+    with pytest.raises(UnknownNameError, match=r"'selu'.*pass the number that thresher\.analysis\.critical_gain finds"):
+        Orthogonal("selu")
+    gain = critical_gain("selu")
+    assert Orthogonal(gain).initialize_(nn.Linear(2, 2), seeded())[0].done == f"orthogonal, gain {gain:.4g}"

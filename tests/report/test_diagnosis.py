@@ -48,8 +48,8 @@ def layer(name, kept, effective, live, mean=0.2):
         "live_units": live,
         "units_without_input": 0,
         "units_without_output": 100 - live,
-        "jacobian": {"mean": mean, "std": 0.1, "max": 1.0, "min": 0.0},
-        "jacobian_repaired": {"mean": 0.75, "std": 0.1, "max": 1.0, "min": 0.0},
+        "jacobian": {"mean": mean, "std": 0.1, "max": 1.0, "min": 0.0, "exact": True, "examples": 16},
+        "jacobian_repaired": {"mean": 0.75, "std": 0.1, "max": 1.0, "min": 0.0, "exact": True, "examples": 16},
         "orthogonality_score": 8.0,
         "orthogonality_floor": 0.0,
         "orthogonality_score_repaired": 0.125,
@@ -69,6 +69,8 @@ def report():
         "prunable": 60000,
         "disconnected": False,
         "collapse": "connected",
+        "answers_cut_off": 0,
+        "unsettled_normalization": False,
         **figures(0.1, 0.5),
         "dense": figures(1.0, 16.0),
         "repaired": figures(0.5, 4.0, score=0.625),
@@ -142,6 +144,68 @@ def test_repair_says_what_it_changed_and_what_it_cannot(report):
     assert "--repair" in repair(report)[0]
 
 
+def test_where_nothing_is_removed_that_is_said(report):
+    report.update(dense=None, kept=60000)
+    assert slowdown(report)[0].endswith("is 0.500. Nothing is removed: this is the dense network.")
+    report["kept"] = 59999
+    assert "values are not known here" in slowdown(report)[0]
+
+
+def test_a_disconnected_network_is_offered_no_repair_and_no_ratio_of_steps(report):
+    report["disconnected"] = True
+    for after in (report["repaired"], None):
+        report["repaired"] = after
+        assert "biases alone" in slowdown(report)[0]
+        assert "times" not in " ".join(slowdown(report))
+        assert "cannot help" in repair(report)[0]
+        assert "--repair" not in " ".join(repair(report))
+
+
+def test_one_layer_and_two_agree_with_their_verbs(report):
+    one = [layer("a", 0, 0, 0), layer("b", 5, 0, 0), layer("c", 5, 5, 49)]
+    report["layers"] = one
+    assert starved(report)[:3] == [
+        "1 layer keeps nothing at all: a.",
+        "1 layer keeps weights, none of which has an effect: b.",
+        "1 layer has most of its units cut off: c.",
+    ]
+    report["layers"] = one * 2
+    assert starved(report)[0] == "2 layers keep nothing at all: a, a."
+
+
+def test_what_repair_makes_worse_is_said(report):
+    report["condition_number"] = report["repaired"]["condition_number"]
+    assert "worse" not in " ".join(repair(report))
+    report.update(condition_number=13.2)
+    report["repaired"].update(condition_number=4839.0, first_order_decrease=0.25)
+    said = " ".join(repair(report))
+    assert "The condition number gets worse: 4,839, 13.2 before." in said
+    assert "0.500 times as much, which is less than before" in said
+    report["repaired"]["condition_number"] = None
+    assert "gets worse: ∞" in " ".join(repair(report))
+    report["condition_number"] = None
+    assert "gets worse" not in " ".join(repair(report))
+
+
+def test_answers_that_no_path_reaches_are_counted(report):
+    assert "cannot depend" not in " ".join(starved(report))
+    report["answers_cut_off"] = 1
+    assert "1 answer is cut off: it cannot depend on what is read." in starved(report)
+    report["answers_cut_off"] = 2
+    assert "2 answers are cut off: they cannot depend on what is read." in starved(report)
+    report["disconnected"] = True  # the headline says it of all
+    assert "cannot depend" not in " ".join(starved(report))
+
+
+def test_normalization_without_a_batch_is_said_where_sizes_are(report):
+    assert "no batch" not in headline(report) + where_lost(report)[0] + slowdown(report)[1]
+    report["unsettled_normalization"] = True
+    assert headline(report).endswith("but batch normalization has seen no batch")
+    for said in (where_lost(report), slowdown(report)):
+        assert "not those of training" in " ".join(said)
+    assert render_diagnosis(report).count("Batch normalization has seen no batch") == 2
+
+
 @pytest.fixture
 def unlabelled(report):
     """What is left of `report` without labels."""
@@ -166,8 +230,8 @@ def test_without_labels_the_first_step_is_left_out_and_that_is_said(unlabelled):
     assert "gradient" not in drawn
 
 
-def text_of(table):
-    console = Console(width=200, record=True, file=io.StringIO())
+def text_of(table, width=200):
+    console = Console(width=width, record=True, file=io.StringIO())
     console.print(table)
     return console.export_text()
 
@@ -177,9 +241,51 @@ def test_tables_hold_every_network_and_layer(report):
     assert all(word in shown for word in ("dense", "pruned", "repaired", *FIGURES.values()))
     assert re.search(r"loss lost in a first step.*16\.0 +0\.500 +4\.00", shown)
     shown = text_of(layer_diagnosis_table(report))
-    assert re.search(r"fc2\.weight +500 +0\.983 +95 of 100 +0\.0625 +0\.750 +0\.300 +0\.400 +works", shown)
+    assert re.search(r"fc2\.weight +500 +0\.983 +95 of 100 +0\.0625 +0\.750 +works", shown)
+    report["repaired"] = None
+    assert re.search(r"fc2\.weight +500 +0\.983 +95 of 100 +0\.0625 +works", text_of(layer_diagnosis_table(report)))
     report["dense"] = None
     assert "dense" not in text_of(diagnosis_table(report))
+
+
+def test_nothing_is_cut_off_at_80_columns(report):
+    for row in report["layers"]:
+        row.update(name="stage2.0.conv2.weight", kept=2359296, sparsity=0.99996, units=1024, live_units=1000)
+        row["jacobian"]["mean"] = row["jacobian_repaired"]["mean"] = 4.11e-5
+    shown = text_of(layer_diagnosis_table(report), width=80)
+    assert "…" not in shown
+    assert re.search(r"2,359,296 +0\.99996 +1,000 of 1,024 +4\.11e-05 +4\.11e-05 +works", shown)
+    assert "stage2.0.conv2.weight" in re.sub(r"[\s│]|2,359,296.*", "", shown)
+    for figures in (report["dense"], report, report["repaired"]):
+        figures.update(dict.fromkeys(FIGURES, 1.23e-45))
+    shown = text_of(diagnosis_table(report), width=80)
+    assert "…" not in shown
+    assert shown.count("1.23e-45") == 3 * len(FIGURES)
+
+
+def test_estimates_are_marked(report):
+    shown = text_of(diagnosis_table(report)) + text_of(layer_diagnosis_table(report)) + render_diagnosis(report)
+    assert "≈" not in shown
+    report["jacobian_exact"] = False
+    report["layers"][1]["jacobian"]["exact"] = False
+    shown = text_of(diagnosis_table(report))
+    assert re.search(r"mean +1\.00 +≈0\.100 +0\.500", shown)
+    assert re.search(r"condition number.* +≈30\.0 ", shown)
+    assert re.search(r"least that the mask allows +0\.500 +0\.500 ", shown)
+    assert "≈ estimate" in shown
+    shown = text_of(layer_diagnosis_table(report))
+    assert re.search(r"fc1\.weight .* 0\.200 +0\.750 ", shown)
+    assert re.search(r"fc2\.weight .* ≈0\.0625 +0\.750 ", shown)
+    assert "≈ estimate" in shown
+    page = render_diagnosis(report)
+    assert "≈0.0625 → 0.750" in page
+    assert "at the first 16 examples" in page
+
+
+def test_the_page_says_what_its_scores_and_dashes_are(report):
+    page = render_diagnosis(report)
+    assert "a convolution is read as the matrix of its flattened kernel" in page
+    assert "– where what a layer returns does not go into the layer that runs next" in page
 
 
 def test_the_page_says_it_all_and_escapes_names(report, tmp_path):

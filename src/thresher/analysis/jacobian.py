@@ -4,6 +4,7 @@ from collections.abc import Mapping
 
 import torch
 from torch import Tensor, nn
+from torch.nn.modules.batchnorm import _BatchNorm
 
 from thresher.analysis.singular_values import SingularValues, examples_at_once, pooled, singular_values
 from thresher.core.batch import Data, read_batches
@@ -29,8 +30,8 @@ def jacobian_singular_values(
     is no room for the whole batch; larger ones by the estimate in `singular_values`.
 
     Raises ArgumentError for inputs of integers, for a model through which autograd sees no way from input to output,
-    and for one that mixes examples even in evaluation mode; NonFiniteError if a weight or a derivative is not finite;
-    DataError without data; MaskMismatchError for another model's mask. The model is as it was afterwards.
+    and for one that mixes examples even in evaluation mode; NonFiniteError if a weight, an input or a derivative is
+    not finite; DataError without data; MaskMismatchError for another model's mask. The model is as it was afterwards.
     Cost: a forward pass and a backward pass per output, and a singular value decomposition per example.
     Source: Lee, Ajanthan, Gould, Torr (2020), equation 4 (thesis equation 4.4, Table 4.1); Saxe et al. (2014).
 
@@ -40,6 +41,7 @@ def jacobian_singular_values(
     >>> found.mean, found.std, found.max, found.min, found.examples
     (3.5, 0.5, 4.0, 3.0, 5)
     """
+    require_running_statistics(model)
     weights, buffers = in_double(model, mask)
     draws = generator(seed, "jacobian")
     parts = []
@@ -83,17 +85,35 @@ def _finite(tensor: Tensor) -> bool:
 
 
 def differentiable(inputs: Tensor) -> Tensor:
-    """`inputs` in float64; ArgumentError for integers, by which nothing can be differentiated."""
+    """`inputs` in float64; ArgumentError for integers, NonFiniteError for what is NaN or infinite."""
     if not inputs.is_floating_point():
         raise ArgumentError(
             f"a Jacobian is a derivative by the inputs: got {inputs.dtype}; pass floating point inputs, or for a model "
             "that looks integers up, what comes after its embedding"
         )
+    if not _finite(inputs):
+        bad = int((~inputs.isfinite()).sum())
+        raise NonFiniteError(f"{bad} of {inputs.numel()} inputs of a batch are NaN or infinite: look at the data")
     return inputs.detach().double()
 
 
+def require_running_statistics(model: nn.Module) -> None:
+    """Raise ArgumentError for batch normalization that takes its statistics from the batch in evaluation mode too."""
+    modules = model.named_modules()
+    without = [name or "itself" for name, m in modules if isinstance(m, _BatchNorm) and m.running_mean is None]
+    if without:
+        raise ArgumentError(
+            f"{type(model).__name__} mixes the examples of a batch even in evaluation mode ({', '.join(without)}: "
+            "batch normalization without running statistics): they have no Jacobians of their own; build it with "
+            "track_running_stats=True and let it see data in training mode"
+        )
+
+
 def require_apart(model: nn.Module, outputs: Tensor, inputs: Tensor) -> None:
-    """Raise ArgumentError unless autograd leads from `inputs` to `outputs`, each example to its own."""
+    """Raise ArgumentError unless autograd leads from `inputs` to `outputs`, each example to its own.
+
+    NonFiniteError if the derivative by which that is told is not finite.
+    """
     name = type(model).__name__
     _require_rows(model, outputs, inputs)
     if not outputs.requires_grad:
@@ -106,6 +126,10 @@ def require_apart(model: nn.Module, outputs: Tensor, inputs: Tensor) -> None:
         weights = torch.linspace(1.0, 2.0, outputs[0].numel(), dtype=outputs.dtype, device=outputs.device)
         weighed = outputs[0].flatten() @ weights
         (first,) = torch.autograd.grad(weighed, inputs, retain_graph=True, materialize_grads=True)
+        if not _finite(first):  # before NaN, which is not 0 either, counts as mixed
+            raise NonFiniteError(
+                f"a derivative of {name} by the inputs is NaN or infinite: look for functions without a slope there"
+            )
         if bool((first[1:] != 0).any()):
             raise ArgumentError(
                 f"{name} mixes the examples of a batch even in evaluation mode (batch statistics?): they have no "

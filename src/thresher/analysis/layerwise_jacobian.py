@@ -7,9 +7,10 @@ from contextlib import contextmanager
 import torch
 from torch import Tensor, nn
 
-from thresher.analysis.jacobian import differentiable, in_double, require_apart
+from thresher.analysis.jacobian import differentiable, in_double, require_apart, require_running_statistics
 from thresher.analysis.singular_values import SingularValues, examples_at_once, pooled, singular_values
 from thresher.core.batch import Data, read_batches
+from thresher.core.errors import ArgumentError
 from thresher.core.mask import Mask
 from thresher.core.prunable import device_of, prunable
 from thresher.core.seeds import generator
@@ -23,11 +24,12 @@ def layerwise_jacobian(
 
     Read as the derivative of what the next layer with weights takes in by what this one takes in, through this layer
     alone; the last layer's is that of the output. In a chain that is the layer and its activation (with pooling and
-    normalization between, those too). What runs beside a layer, such as a skip connection, is not in it; a layer whose
-    result does not enter the next one to run, such as a shortcut's, is left out, and so is one that runs twice.
+    normalization between, those too). What runs beside a layer, such as a skip connection, is not in it. A layer whose
+    result does not enter the next one to run is left out: of two side by side that is the first, in our ResNets the
+    last convolution of a block whose shortcut has weights, while the shortcut has a row. So is one that runs twice.
 
-    Arguments, mode, precision and errors are those of `jacobian_singular_values`. The layers are the dense ones that
-    own a prunable parameter; a sparse model is to be densified first.
+    Arguments, mode, precision and errors are those of `jacobian_singular_values`. The layers are those that own a
+    prunable parameter; ArgumentError if one of them is sparse.
     Cost: a forward pass and, for each layer, a backward pass through it per unit, up to 512 of them; beyond that the
     estimate in `singular_values`. Source: Lee, Ajanthan, Gould, Torr (2020), equation 7 (thesis equation 4.7).
 
@@ -36,6 +38,7 @@ def layerwise_jacobian(
     >>> layerwise_jacobian(net, [(torch.tensor([[1.0, 1.0, -1.0]]), torch.zeros(1))])["0"].values.tolist()
     [3.0, 2.0, 0.0]
     """
+    require_running_statistics(model)
     weights, buffers = in_double(model, mask)
     draws = generator(seed, "layerwise-jacobian")
     parts: dict[str, list[SingularValues]] = {}
@@ -77,7 +80,14 @@ def _joined(after: Tensor, leaf: Tensor) -> bool:
 
 
 def layers_of(model: nn.Module) -> dict[str, nn.Module]:
-    """The modules that own a prunable parameter, by name, in the model's order."""
+    """The modules that own a prunable parameter, by name, in the model's order; ArgumentError if one is sparse."""
+    # told by what they can do: their class is of a package beside this one
+    stored = [name or "the model" for name, module in model.named_modules() if hasattr(module, "sparse_weights")]
+    if stored:
+        raise ArgumentError(
+            f"layers are looked at one by one in a dense model, and {', '.join(stored)} store kept weights only: pass "
+            "th.densify(model)"
+        )
     owners = {name.rpartition(".")[0] for name in prunable(model)}
     return {name: module for name, module in model.named_modules() if name in owners}
 

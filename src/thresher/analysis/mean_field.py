@@ -3,7 +3,8 @@
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, partial
+from numbers import Real
 from typing import Literal
 
 import numpy as np
@@ -22,7 +23,7 @@ ACTIVATIONS: dict[str, Activation] = {
     "linear": lambda h: 1.0 * h,
     "tanh": torch.tanh,
     "relu": torch.relu,
-    "leaky-relu": F.leaky_relu,
+    "leaky-relu": partial(F.leaky_relu, negative_slope=0.2),  # as in models, after the code of thesis chapter 4
     "selu": F.selu,
     "gelu": F.gelu,
 }
@@ -75,7 +76,8 @@ def mean_field(
 ) -> MeanField:
     """The fixed point of a network with weights of variance σ_w²/fan-in and biases of variance σ_b².
 
-    activation: a row of `ACTIVATIONS`, or an elementwise function of a float64 tensor that autograd differentiates.
+    activation: a row of `ACTIVATIONS` ("leaky-relu" has the slope 0.2), or an elementwise function of a float64 tensor
+        that autograd differentiates.
     weight_std, bias_std: σ_w and σ_b. sparsity: the fraction of weights removed at random, which leaves σ_w²
         times 1 - sparsity.
     kinks: where the activation's derivative jumps.
@@ -88,8 +90,9 @@ def mean_field(
     0. Within 1e-12 of closed forms for q up to 1e8, where a Gauss-Hermite sum of 200 points is off by 2 % for tanh at
     q = 100 already: its points lie too far apart for what is steep.
 
-    Raises ArgumentError for arguments out of range, an unknown name, values that are not finite, and a function whose
-    derivative does not integrate to its values: it jumps, or has a kink that `kinks` does not name.
+    Raises ArgumentError for arguments out of range, an unknown name, values that are not finite or whose squares are
+    not, and a function whose derivative does not integrate to its values: it jumps, or has a kink that `kinks` does
+    not name.
     Cost: some 100 expectations, 0.05 s. Source: Poole et al. (2016), equations 3 and 5; Schoenholz et al. (2017),
     equations 3 and 7-9. A mask independent of the weights multiplies their variance by its density: Evci et al. (2022).
 
@@ -99,10 +102,7 @@ def mean_field(
     >>> mean_field("relu", 2**0.5).phase, round(mean_field("relu", 2**0.5, sparsity=0.9).chi, 6)
     ('critical', 0.1)
     """
-    if not (weight_std > 0 and bias_std >= 0 and math.isfinite(weight_std + bias_std)):
-        raise ArgumentError(f"weight_std is positive and bias_std not negative: got {weight_std} and {bias_std}")
-    if not 0 <= sparsity < 1:
-        raise ArgumentError(f"sparsity is the fraction removed, in [0, 1): got {sparsity}")
+    weight_std, bias_std, sparsity = _in_range(weight_std, bias_std, sparsity)
     moments = _Moments(activation, kinks)
     weight, bias = weight_std**2 * (1 - sparsity), bias_std**2
     variance = _settled(lambda q: weight * moments.of(q).square + bias)
@@ -131,8 +131,7 @@ def critical_gain(
     >>> round(critical_gain("tanh"), 6), round(critical_gain("relu"), 6), round(critical_gain("tanh", sparsity=0.75), 6)
     (1.0, 1.414214, 2.0)
     """
-    if not 0 <= sparsity < 1:
-        raise ArgumentError(f"sparsity is the fraction removed, in [0, 1): got {sparsity}")
+    _, bias_std, sparsity = _in_range(1.0, bias_std, sparsity)
     moments = _Moments(activation, kinks)
 
     def weight_and_bias(q: float) -> tuple[float, float]:
@@ -158,6 +157,22 @@ def critical_gain(
     )
 
 
+def _in_range(weight_std: float, bias_std: float, sparsity: float) -> tuple[float, float, float]:
+    for name, value in (("weight_std", weight_std), ("bias_std", bias_std), ("sparsity", sparsity)):
+        if not isinstance(value, Real):
+            raise ArgumentError(f"{name} is a number: got {value!r}")
+    # of NumPy's float32 everything below would be computed in float32
+    weight_std, bias_std, sparsity = float(weight_std), float(bias_std), float(sparsity)
+    if not (weight_std > 0 and bias_std >= 0 and math.isfinite(weight_std * weight_std + bias_std * bias_std)):
+        raise ArgumentError(
+            "weight_std is positive and bias_std not negative, and their squares are finite: got "
+            f"{weight_std} and {bias_std}"
+        )
+    if not 0 <= sparsity < 1:
+        raise ArgumentError(f"sparsity is the fraction removed, in [0, 1): got {sparsity}")
+    return weight_std, bias_std, sparsity
+
+
 @dataclass(frozen=True)
 class _Expectations:
     square: float  # E[φ²]
@@ -171,6 +186,8 @@ class _Moments:
     def __init__(self, activation: str | Activation, kinks: Sequence[float]) -> None:
         if isinstance(activation, str) and activation not in ACTIVATIONS:
             raise unknown_name("activation", activation, ACTIVATIONS)
+        if not isinstance(activation, str) and not callable(activation):
+            raise ArgumentError(f"activation is a name or an elementwise function: got {activation!r}")
         self._function = ACTIVATIONS[activation] if isinstance(activation, str) else activation
         self._kinks = sorted({0.0, *map(float, kinks)})
         self._check()
@@ -180,16 +197,25 @@ class _Moments:
         edges = _edges(tuple(kink / root for kink in self._kinks))
         z, weights = _rule(edges)
         value, derivative = self._both(root * z)
-        return _Expectations(
-            float(weights @ value**2),
-            float(weights @ derivative**2),
-            float(weights @ (value * derivative * z)) / root,
-        )
+        with np.errstate(over="ignore", invalid="ignore"):  # looked at below
+            square, derivative_square = float(weights @ value**2), float(weights @ derivative**2)
+            square_slope = float(weights @ (value * derivative * z)) / root
+        if not math.isfinite(square + derivative_square + square_slope):
+            raise ArgumentError(
+                f"activation is too steep: at variance {q:.3g} its mean square, or that of its derivative, is beyond "
+                "float64"
+            )
+        return _Expectations(square, derivative_square, square_slope)
 
     def _both(self, h: _Array) -> tuple[_Array, _Array]:
         point = torch.from_numpy(h).requires_grad_()
         with torch.enable_grad():
             value = self._function(point)
+            if not isinstance(value, Tensor):
+                raise ArgumentError(
+                    "activation is an elementwise function that autograd differentiates: for a tensor it gave a "
+                    f"{type(value).__name__}"
+                )
             if value.shape != point.shape or not value.requires_grad:
                 raise ArgumentError(
                     "activation is an elementwise function that autograd differentiates: it gave "

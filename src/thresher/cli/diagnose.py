@@ -24,6 +24,10 @@ from thresher.report.diagnosis_page import write_diagnosis
 from thresher.report.diagnosis_table import diagnosis_table, layer_diagnosis_table
 
 _LONG = ("layers", "collapse")
+_BY_KNOWN_DATA = (
+    "--method prunes fresh weights by known data (for anything else find the mask with thresher prune … --out "
+    "mask.safetensors and pass it by --mask)"
+)
 
 
 def diagnose(
@@ -120,7 +124,7 @@ def diagnose(
         raise ArgumentError("--trained is for a run directory: a checkpoint is looked at as it is")
     elif method is not None:
         others = {"--batches": batches, "--input-shape": input_shape}
-        refuse({"the checkpoint": path, "--mask": mask, **others}, "--method prunes fresh weights by known data")
+        refuse({"the checkpoint": path, "--mask": mask, **others}, _BY_KNOWN_DATA)
         subject = pruned(
             model,
             source,

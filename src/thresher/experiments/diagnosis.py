@@ -9,12 +9,13 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
+from torch.nn.modules.batchnorm import _NormBase
 
 from thresher.analysis import collapse
 from thresher.analysis.jacobian import jacobian_singular_values
 from thresher.core.batch import Batch, Data, Loss, read_batches
 from thresher.core.mask import Mask
-from thresher.core.prunable import device_of
+from thresher.core.prunable import device_of, prunable
 from thresher.core.untouched import untouched
 from thresher.criteria.loss_gradient import leaves, loss_gradient
 from thresher.experiments.layer_diagnosis import layer_rows, masked_weights, statistics
@@ -42,7 +43,10 @@ def diagnose(
     repair: also measure a copy whose kept weights `procedures.approximate_isometry_` has moved.
 
     The report's top holds the pruned network's figures, `dense` and `repaired` the same for the others (or None), and
-    `layers` a row per tensor under the mask. An infinite condition number is None. The model is as it was afterwards.
+    `layers` a row per tensor under the mask. An infinite condition number is None. `answers_cut_off` counts the units
+    of the model's last layer that no kept path reaches; `unsettled_normalization` says that batch normalization has
+    seen no batch, so that evaluation mode, in which all is measured, does not normalize. The model is as it was
+    afterwards.
     Raises what measuring raises: ArgumentError, NonFiniteError, MaskMismatchError, DataError.
     Cost: for each of the networks, that of the measures in `thresher.analysis`.
     """
@@ -64,12 +68,22 @@ def diagnose(
         "prunable": mask.total,
         "disconnected": cut.disconnected,
         "collapse": cut.describe(),
+        "answers_cut_off": len(cut.units_without_input.get(list(prunable(model))[-1], ())),
+        "unsettled_normalization": any(map(_saw_no_batch, model.modules())),
         **_measures(model, mask, batches, loss),
         "dense": _measures(model, None, batches, loss) if known else None,
         "repaired": after,
         "layers": layer_rows(model, mask, cut, batches, loss, repaired),
     }
     return Diagnosis(report, repaired)
+
+
+def _saw_no_batch(module: nn.Module) -> bool:
+    """Whether it normalizes by running statistics that are still those it was made with."""
+    if not isinstance(module, _NormBase) or module.running_mean is None:
+        return False
+    # a checkpoint may bring statistics without the count of batches
+    return not module.num_batches_tracked and not module.running_mean.any()
 
 
 def _measures(model: nn.Module, mask: Mask | None, batches: list[Batch], loss: Loss | None) -> dict[str, Any]:

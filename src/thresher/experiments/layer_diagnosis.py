@@ -83,7 +83,7 @@ def _first_examples(batches: list[Batch]) -> Iterator[tuple[Tensor, Tensor]]:
 
 
 def _statistics_or_none(found: SingularValues | None) -> dict[str, float] | None:
-    return None if found is None else statistics(found)
+    return None if found is None else {**statistics(found), "exact": found.exact, "examples": found.examples}
 
 
 def statistics(found: SingularValues) -> dict[str, float]:

@@ -10,7 +10,7 @@ from torch.nn.modules.conv import _ConvNd
 
 from thresher.core.errors import ArgumentError
 from thresher.core.prunable import prunable
-from thresher.initializers.initializer import Initialized
+from thresher.initializers.initializer import Initialized, require_dense
 from thresher.initializers.variance_scaling import VarianceScaling
 
 _ADDS = {"add", "iadd", "add_"}
@@ -52,6 +52,7 @@ class Fixup:
     @torch.no_grad()
     def initialize_(self, model: nn.Module, generator: torch.Generator) -> tuple[Initialized, ...]:
         """Draw every prunable weight of `model` anew from `generator`, in place, and zero the layers' biases."""
+        require_dense(model)
         graph = _traced(model)
         branches = _branches(graph, model)
         VarianceScaling(2.0, "in", "normal").initialize_(model, generator)

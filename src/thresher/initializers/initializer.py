@@ -8,6 +8,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.modules.conv import _ConvNd
 
+from thresher.core.errors import ArgumentError
 from thresher.core.prunable import prunable
 
 
@@ -26,7 +27,7 @@ class Initializer(Protocol):
     def initialize_(self, model: nn.Module, generator: torch.Generator) -> tuple[Initialized, ...]:
         """Draw every prunable weight of `model` anew from `generator`, in place, and zero the layers' biases.
 
-        Comes out: one row a weight, in the model's own order.
+        Comes out: one row a weight, in the model's own order. Raises ArgumentError for a model with sparse layers.
         """
         ...
 
@@ -38,6 +39,7 @@ def draw_maps_(model: nn.Module, draw: Callable[[nn.Module, Tensor], Initialized
     The maps are views along a weight's first dimension, as many as `linear_maps` says, each to be filled. `draw`
     answers with a row, whose name is put in here.
     """
+    require_dense(model)
     maps = linear_maps(model)
     rows = []
     for name, parameter in prunable(model, biases=True).items():
@@ -49,6 +51,17 @@ def draw_maps_(model: nn.Module, draw: Callable[[nn.Module, Tensor], Initialized
         each = f", each of {count} maps" if count > 1 else ""
         rows.append(Initialized(name, drawn[0].done + each, drawn[0].shortfall))
     return tuple(rows)
+
+
+def require_dense(model: nn.Module) -> None:
+    """Raise ArgumentError if `model` has sparse layers: they hold no weights to draw where nothing is kept."""
+    # told by what they can do: their class is of a package beside this one
+    stored = [name or "the model" for name, module in model.named_modules() if hasattr(module, "sparse_weights")]
+    if stored:
+        raise ArgumentError(
+            f"an initializer draws whole weights, and {', '.join(stored)} store kept weights only: initialize "
+            "th.densify(model), then th.sparsify that"
+        )
 
 
 def linear_maps(model: nn.Module) -> dict[str, tuple[nn.Module, int]]:

@@ -8,7 +8,7 @@ from torch import nn
 
 from thresher.core.errors import ArgumentError
 from thresher.core.prunable import prunable
-from thresher.initializers.initializer import Initialized
+from thresher.initializers.initializer import Initialized, require_dense
 
 
 @dataclass(frozen=True)
@@ -38,6 +38,7 @@ class Normal:
     @torch.no_grad()
     def initialize_(self, model: nn.Module, generator: torch.Generator) -> tuple[Initialized, ...]:
         """Draw every prunable weight of `model` anew from `generator`, in place, and zero the layers' biases."""
+        require_dense(model)
         weights = prunable(model)
         for name, parameter in prunable(model, biases=True).items():
             if name not in weights:

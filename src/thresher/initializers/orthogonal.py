@@ -7,11 +7,11 @@ import torch
 from torch import Tensor, nn
 from torch.nn.modules.conv import _ConvNd
 
-from thresher.core.errors import ArgumentError, unknown_name
+from thresher.core.errors import ArgumentError, UnknownNameError, unknown_name
 from thresher.initializers.initializer import Initialized, draw_maps_
 
-# σ_w at which χ₁ = 1 without biases; leaky-relu has torch's default slope, 0.01
-GAINS = {"linear": 1.0, "tanh": 1.0, "relu": math.sqrt(2.0), "leaky-relu": math.sqrt(2.0 / (1.0 + 0.01**2))}
+# σ_w at which χ₁ = 1 without biases; leaky-relu has the slope of models, 0.2, after the code of thesis chapter 4
+GAINS = {"linear": 1.0, "tanh": 1.0, "relu": math.sqrt(2.0), "leaky-relu": math.sqrt(2.0 / (1.0 + 0.2**2))}
 
 
 @dataclass(frozen=True)
@@ -19,7 +19,7 @@ class Orthogonal:
     """Weights gain · Q with Q uniform among the matrices of orthonormal rows or columns, biases zero.
 
     gain: a number, or the activation between the layers, whose mean-field gain is taken: "linear", "tanh", "relu",
-        "leaky-relu" (slope 0.01). For others `analysis.critical_gain` gives the number.
+        "leaky-relu" (slope 0.2). For others `analysis.critical_gain` gives the number.
 
     A matrix with more columns than rows gets orthonormal rows, otherwise columns. Recurrent and attention weights
     get one Q a gate or projection, grouped convolutions one a group. A convolution's kernel is drawn as the matrix
@@ -63,7 +63,10 @@ def checked_gain(gain: float | str) -> float:
     """The number that `gain` is or stands for; ArgumentError if that is no activation listed, or not positive."""
     if isinstance(gain, str):
         if gain not in GAINS:
-            raise unknown_name("activation", gain, GAINS)
+            raise UnknownNameError(
+                f"{unknown_name('activation', gain, GAINS)}; for another, pass the number that "
+                "thresher.analysis.critical_gain finds for it"
+            )
         return GAINS[gain]
     if not gain > 0 or math.isinf(gain):
         raise ArgumentError(f"gain multiplies the singular values and is positive: got {gain}")

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from thresher.core.errors import ArgumentError
 from thresher.core.prunable import prunable
-from thresher.initializers.initializer import Initialized, gates
+from thresher.initializers.initializer import Initialized, gates, require_dense
 
 Fan = Literal["in", "out", "average"]
 Distribution = Literal["truncated-normal", "normal", "uniform"]
@@ -52,6 +52,7 @@ class VarianceScaling:
     @torch.no_grad()
     def initialize_(self, model: nn.Module, generator: torch.Generator) -> tuple[Initialized, ...]:
         """Draw every prunable weight of `model` anew from `generator`, in place, and zero the layers' biases."""
+        require_dense(model)
         weights = prunable(model)
         stacked = gates(model)
         for name, parameter in prunable(model, biases=True).items():

@@ -1,11 +1,14 @@
 """What a diagnosis means, in sentences that a reader can hold against the numbers."""
 
+import math
 from collections.abc import Mapping
 from typing import Any
 
 from thresher.report.numbers import count, share
 
 _WHOLE, _HARDLY = 0.5, 0.05  # of the reference's mean singular value
+_SPREAD = "condition_number"
+_INSTEAD = "For that prune to a lower sparsity, spread it otherwise (--allocation), or take another method."
 
 
 def number(value: float | None) -> str:
@@ -41,7 +44,17 @@ def headline(report: Mapping[str, Any]) -> str:
     )
     dense = report["dense"]
     beside = f"{number(against)} times in the same network unpruned" if dense else "1 time where lengths are kept"
-    return f"{word}: a small change of the input reaches the answer {number(mean)} times as large on average, {beside}"
+    said = f"{word}: a small change of the input reaches the answer {number(mean)} times as large on average, {beside}"
+    return f"{said}; but batch normalization has seen no batch" if report["unsettled_normalization"] else said
+
+
+def _caution(report: Mapping[str, Any]) -> list[str]:
+    if not report["unsettled_normalization"]:
+        return []
+    return [
+        "Batch normalization has seen no batch: in evaluation mode it does not normalize here, in training it rescales "
+        "every layer, so these sizes and ratios are not those of training."
+    ]
 
 
 def _reference(report: Mapping[str, Any]) -> float:
@@ -51,7 +64,7 @@ def _reference(report: Mapping[str, Any]) -> float:
 def where_lost(report: Mapping[str, Any]) -> list[str]:
     """Sentences on which layer weakens the signal most, and which directions do not get through at all."""
     rows = [row for row in _layers(report) if row["jacobian"]]
-    said = []
+    said = _caution(report)
     if rows:
         worst = min(rows, key=lambda row: row["jacobian"]["mean"])
         said.append(
@@ -76,15 +89,20 @@ def starved(report: Mapping[str, Any]) -> list[str]:
     """Sentences on empty and starved layers, and on whether the kept weights hang together."""
     rows = _layers(report)
     said = []
-    for word, names in (
-        ("keep nothing at all", [row["name"] for row in rows if status(row) == "empty"]),
-        ("keep weights, none of which has an effect", [row["name"] for row in rows if status(row) == "dead"]),
-        ("have most of their units cut off", [row["name"] for row in rows if status(row) == "starved"]),
+    for state, one, many in (
+        ("empty", "keeps nothing at all", "keep nothing at all"),
+        ("dead", "keeps weights, none of which has an effect", "keep weights, none of which has an effect"),
+        ("starved", "has most of its units cut off", "have most of their units cut off"),
     ):
+        names = [row["name"] for row in rows if status(row) == state]
         if names:
-            said.append(f"{_layer_count(len(names))} {word}: {', '.join(names)}.")
+            layers = f"1 layer {one}" if len(names) == 1 else f"{len(names)} layers {many}"
+            said.append(f"{layers}: {', '.join(names)}.")
     if not said:
         said.append("No layer is empty, and none has most of its units cut off.")
+    if lost := 0 if report["disconnected"] else report["answers_cut_off"]:
+        which = "answer is cut off: it" if lost == 1 else "answers are cut off: they"
+        said.append(f"{count(lost)} {which} cannot depend on what is read.")
     kept, effective = report["kept"], sum(row["effective"] for row in report["layers"])
     if not kept:
         return said
@@ -106,16 +124,23 @@ def starved(report: Mapping[str, Any]) -> list[str]:
 def slowdown(report: Mapping[str, Any]) -> list[str]:
     """Sentences on the first step of training, dense against pruned, and on what that does not say."""
     here = report["first_order_decrease"]
+    if report["disconnected"]:
+        return [
+            "No kept path leads from the input to the answer: by way of biases alone, training can at most find the "
+            "one answer that suits all inputs best."
+        ]
     if here is None:
         return [
             "How much slower training starts is not measured: that takes a loss, and there are no labels. --data or "
             "--batches bring them."
         ]
     if not report["dense"]:
-        said = [
-            f"The squared gradient over the weights that can be trained is {number(here)}. The removed weights' values "
-            "are not known here, so there is no dense network to hold it against."
-        ]
+        why = (
+            "Nothing is removed: this is the dense network."
+            if report["kept"] == report["prunable"]
+            else "The removed weights' values are not known here, so there is no dense network to hold it against."
+        )
+        said = [f"The squared gradient over the weights that can be trained is {number(here)}. {why}"]
     elif not here:
         said = ["The gradient is zero: gradient descent does not move at all."]
     else:
@@ -132,6 +157,7 @@ def slowdown(report: Mapping[str, Any]) -> list[str]:
         ]
     return [
         *said,
+        *_caution(report),
         "That is derived from the gradient at the start. It is no forecast of training time: later steps, momentum, "
         "normalization and a larger learning rate all change it.",
     ]
@@ -140,6 +166,8 @@ def slowdown(report: Mapping[str, Any]) -> list[str]:
 def repair(report: Mapping[str, Any]) -> list[str]:
     """Sentences on what moving the kept weights changes, and what it cannot."""
     after = report["repaired"]
+    if report["disconnected"]:
+        return [f"Repair moves kept weights and makes no path, so it cannot help here. {_INSTEAD}"]
     if after is None:
         return ["The kept weights can be moved towards isometry without data, the mask unchanged: --repair does it."]
     before, now = report["jacobian_singular_mean"], after["jacobian_singular_mean"]
@@ -149,17 +177,22 @@ def repair(report: Mapping[str, Any]) -> list[str]:
         f"below {number(report['orthogonality_floor'])}.",
         f"A small change of the input then reaches the answer {number(now)} times as large; {number(before)} before.",
     ]
+    spread, spread_before = (math.inf if c is None else c for c in (after[_SPREAD], report[_SPREAD]))
+    if spread > 1.01 * spread_before:
+        said.append(
+            f"The condition number gets worse: {number(after[_SPREAD])}, {number(report[_SPREAD])} before. Some "
+            "directions gain more than others."
+        )
     if report["first_order_decrease"]:
         step = after["first_order_decrease"]
-        times = f"The first small step lowers the loss {number(step / report['first_order_decrease'])} times as much"
+        gain = step / report["first_order_decrease"]
+        much = "as much" if gain >= 1 else "as much, which is less than before"
+        times = f"The first small step lowers the loss {number(gain)} times {much}"
         there = report["dense"]["first_order_decrease"] if report["dense"] else 0.0
         said.append(f"{times}, {number(step / there)} times as much as in the dense network." if there else f"{times}.")
     cut = sum(row["units"] - row["live_units"] for row in _layers(report))
     if cut:
-        said.append(
-            f"It mends no mask: {_units(cut)} cut off {'stays' if cut == 1 else 'stay'} so. Prune to a lower sparsity, "
-            "spread it otherwise (--allocation), or take another method for that."
-        )
+        said.append(f"It mends no mask: {_units(cut)} cut off {'stays' if cut == 1 else 'stay'} so. {_INSTEAD}")
     return said
 
 
@@ -174,10 +207,6 @@ def status(row: Mapping[str, Any]) -> str:
 
 def _layers(report: Mapping[str, Any]) -> list[Mapping[str, Any]]:
     return list(report["layers"])
-
-
-def _layer_count(number_of: int) -> str:
-    return f"{number_of} layers" if number_of > 1 else "1 layer"
 
 
 def _units(number_of: int) -> str:

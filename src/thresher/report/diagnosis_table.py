@@ -21,6 +21,7 @@ FIGURES = {
     "orthogonality_floor": "least that the mask allows",
     "first_order_decrease": "loss lost in a first step / learning rate",
 }
+_ESTIMATE = "≈ estimate: too large a Jacobian to be decomposed"
 
 
 def networks(report: Mapping[str, Any]) -> dict[str, Mapping[str, Any]]:
@@ -37,7 +38,7 @@ def measured(report: Mapping[str, Any]) -> dict[str, str]:
 def diagnosis_table(report: Mapping[str, Any]) -> Table:
     """One row a figure, one column a network: dense, pruned, repaired.
 
-    >>> figures = dict.fromkeys(FIGURES, 1.0)
+    >>> figures = {**dict.fromkeys(FIGURES, 1.0), "jacobian_exact": True}
     >>> diagnosis_table({**figures, "dense": figures, "repaired": None}).row_count
     8
     """
@@ -45,22 +46,26 @@ def diagnosis_table(report: Mapping[str, Any]) -> Table:
     table = Table(box=box.SIMPLE)
     table.add_column("")
     for name in compared:
-        table.add_column(name, justify="right")
+        table.add_column(name, justify="right", no_wrap=True)
     for key, what in measured(report).items():
-        table.add_row(what, *[number(figures[key]) for figures in compared.values()])
+        spectral = key.startswith("jacobian") or key == "condition_number"
+        table.add_row(what, *[_marked(f[key], f["jacobian_exact"] or not spectral) for f in compared.values()])
+    if not all(figures["jacobian_exact"] for figures in compared.values()):
+        table.caption = _ESTIMATE
     return table
 
 
 def layer_diagnosis_table(report: Mapping[str, Any]) -> Table:
     """One row a layer: kept weights, units on a path, mean singular value of its own Jacobian before and after repair.
 
-    Layers that do not work are red and say why.
+    Layers that do not work are red and say why. Estimates are marked ≈. Whole numbers at 80 columns; long names fold.
     """
     table = Table(box=box.SIMPLE)
     table.add_column("layer", overflow="fold")
-    for heading in ("kept", "sparsity", "units alive", "singular value", "repaired", "activation", "gradient"):
-        table.add_column(heading, justify="right")
-    table.add_column("")
+    shown = ("jacobian", "jacobian_repaired") if report["repaired"] else ("jacobian",)
+    for heading in ("kept", "sparsity", "units alive", "singular\nvalue", "repaired")[: 3 + len(shown)]:
+        table.add_column(heading, justify="right", no_wrap=True)
+    table.add_column("", no_wrap=True)
     for row in report["layers"]:
         word = status(row)
         table.add_row(
@@ -68,9 +73,14 @@ def layer_diagnosis_table(report: Mapping[str, Any]) -> Table:
             count(row["kept"]),
             fraction(row["sparsity"]),
             f"{count(row['live_units'])} of {count(row['units'])}",
-            *[number(row[key]["mean"]) if row[key] else "–" for key in ("jacobian", "jacobian_repaired")],
-            *["–" if row[key] is None else number(row[key]) for key in ("activation_norm", "gradient_norm")],
+            *[_marked(row[key]["mean"], row[key]["exact"]) if row[key] else "–" for key in shown],
             word,
             style={"empty": "red", "dead": "red", "starved": "yellow"}.get(word),
         )
+    if not all(row[key]["exact"] for row in report["layers"] for key in shown if row[key]):
+        table.caption = _ESTIMATE
     return table
+
+
+def _marked(value: float | None, exact: bool) -> str:
+    return number(value) if exact else f"≈{number(value)}"
