@@ -135,6 +135,17 @@ def test_weights_of_another_model_are_listed(capsys, tmp_path):
     assert "conv1.weight is not in the model" in err
 
 
+# each makes torch's unpickler fail in a way of its own
+@pytest.mark.parametrize("content", [b"", b"broken\n", b"M", b"c\xff\n", b"K\x01.", b"PK\x03\x04"])
+def test_a_file_of_other_bytes_is_refused_in_one_line(capsys, tmp_path, content):
+    file = tmp_path / "model.pt"
+    file.write_bytes(content)
+    code, _, err = call(capsys, "inspect", file)
+    assert code == 1
+    assert err.count("\n") == 1
+    assert "model.pt" in err
+
+
 class Bomb:
     def __reduce__(self):
         return (exec, ("raise SystemExit('executed')",))
